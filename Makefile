@@ -1,0 +1,58 @@
+# make up    set up everything and run the appliance here
+# make test  set up what the tests need and run them
+# make check lint, types, import contracts, documentation tests
+# make bench figures against peers, one JSON line each (ONLY=P1,P3 runs some)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.PHONY: up demo test check fix bench fault fuzz clean
+
+up: $(STAMP)
+	$(BIN)/phayan up
+
+demo: $(STAMP)
+	$(BIN)/phayan up --demo
+
+test: $(DEV_STAMP)
+	deploy/install_peers.sh
+	$(BIN)/python -m pytest
+
+check: $(DEV_STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+fix: $(DEV_STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV_STAMP)
+	deploy/install_peers.sh
+	$(BIN)/python -m tests.bench --only "$(ONLY)"
+
+fault: $(DEV_STAMP)
+	$(BIN)/python -m pytest -q tests/fault --full
+
+fuzz: $(DEV_STAMP)
+	$(BIN)/python -m pytest -q -m fuzz --full
+
+$(VENV)/bin/python:
+	deploy/make_venv.sh $(PYTHON) $(VENV)
+
+$(STAMP): $(VENV)/bin/python requirements.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $(STAMP)
+
+$(DEV_STAMP): $(STAMP) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $(DEV_STAMP)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The archive: journal, transparency log, index and the one door to the data."""

@@ -1,0 +1,68 @@
+"""Alarms: what can be wrong, and what to do about it, in both languages. Pure."""
+
+from dataclasses import dataclass
+
+SEAL_LAG_SECONDS = 60.0
+"""Spool files close every ten seconds and heads follow within ten; a minute means that the sealer stands still."""
+INDEX_LAG_SECONDS = 300.0
+"""The index may lag without losing anything; after five minutes somebody should know."""
+DISK_THRESHOLDS_PERCENT = (70, 85, 95)
+
+
+@dataclass(frozen=True)
+class AlarmKind:
+    """Texts of an alarm code."""
+
+    english: str
+    thai: str
+    do_english: str
+    do_thai: str
+
+
+ALARMS: dict[str, AlarmKind] = {
+    "seal_lag": AlarmKind(
+        "Received records are not being sealed.",
+        "ข้อมูลที่ได้รับยังไม่ถูกผนึก",
+        "Look at the sealer's message below; free disk space or restart the appliance.",
+        "ดูข้อความของโปรเซส sealer ด้านล่าง เพิ่มพื้นที่ดิสก์หรือเริ่มระบบใหม่",
+    ),
+    "index_lag": AlarmKind(
+        "Sealed records are not searchable yet.",
+        "ข้อมูลที่ผนึกแล้วยังค้นหาไม่ได้",
+        "Nothing is lost. If the lag keeps growing, restart the index process.",
+        "ไม่มีข้อมูลสูญหาย หากค้างนานขึ้นเรื่อย ๆ ให้เริ่มโปรเซส index ใหม่",
+    ),
+    "verify_defect": AlarmKind(
+        "Verification found a defect in the archive.",
+        "การตรวจสอบพบความผิดปกติในคลังข้อมูล",
+        "Run `phayan verify`, keep the disk as it is, tell the director, and compare with your last printed checkpoint.",
+        "สั่ง `phayan verify` เก็บดิสก์ไว้ตามสภาพ แจ้งผู้อำนวยการ และเทียบกับค่าตรวจสอบที่พิมพ์ไว้ล่าสุด",
+    ),
+    "kernel_drops": AlarmKind(
+        "Datagrams were lost before they could be received.",
+        "มีข้อมูลสูญหายก่อนระบบรับได้ทัน",
+        "Raise net.core.rmem_max, or send less to this port; the interval is recorded.",
+        "เพิ่มค่า net.core.rmem_max หรือลดปริมาณที่ส่งมายังพอร์ตนี้ ช่วงเวลาที่สูญหายถูกบันทึกไว้แล้ว",
+    ),
+    "disk_filling": AlarmKind(
+        "The disk is filling up.",
+        "พื้นที่ดิสก์ใกล้เต็ม",
+        "Add disk space before 95 %, when receiving traffic records stops.",
+        "เพิ่มพื้นที่ดิสก์ก่อนถึง 95 % ซึ่งระบบจะหยุดรับข้อมูลจราจร",
+    ),
+    "process_down": AlarmKind(
+        "A process of the appliance does not report.",
+        "โปรเซสของระบบไม่ตอบสนอง",
+        "It is restarted by itself; if this alarm stays, read its message in the log.",
+        "ระบบจะเริ่มโปรเซสใหม่เอง หากการเตือนยังอยู่ให้ดูข้อความในบันทึก",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something wrong right now: a code of ALARMS, where, and the particulars."""
+
+    code: str
+    source: str
+    details: str

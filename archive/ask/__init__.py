@@ -1,0 +1,1 @@
+"""The ask service: the only door to the data, which writes an audit record before every answer."""

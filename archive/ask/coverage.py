@@ -1,0 +1,64 @@
+"""What the index covers: until when everything received is indexed, and which losses touch an interval."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archive.index.engine import Engine
+from archive.spool_format import DATA_FRAME, HEADER_FRAME, decode_json_frame, iterate_frames
+
+EVIDENCE_LISTENERS = ("syslog", "netflow", "radius-acct", "session", "collector", "radius", "portal")
+"""Kinds of listener, and streams of writers, whose losses can hide an answer; the appliance's own audit cannot."""
+EVIDENCE_STREAMS = ("collector", "radius", "portal", "identity")
+HEADER_READ_BYTES = 4096
+"""Enough for a spool file's header frame and the start of its first data frame."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """`indexed_until_ns`: arrival time up to which every received record is indexed."""
+
+    indexed_until_ns: int
+    expired_before_ns: int
+
+    def losses_touching(self, engine: Engine, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Losses of evidence that overlap [start_ns, end_ns], earliest first."""
+        rows = engine.query(
+            "SELECT log, leaf_index, row, toUnixTimestamp64Nano(start) AS start_unix_ns, "
+            "toUnixTimestamp64Nano(`end`) AS end_unix_ns, listener, count, how FROM {db}.losses "
+            "WHERE start <= fromUnixTimestamp64Nano({end:Int64}, 'UTC') "
+            "AND `end` >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') ORDER BY start LIMIT 100",
+            {"start": start_ns, "end": end_ns},
+        )
+        return [row for row in rows if row["listener"].partition("/")[0] in EVIDENCE_LISTENERS]
+
+
+def measure_coverage(
+    engine: Engine, spool: Path, next_leaf: int, sealed_size: int, now_ns: int, retention_ns: int
+) -> Coverage:
+    """Everything up to the oldest record that is not indexed yet; now, when there is none."""
+    until = now_ns
+    for stream in EVIDENCE_STREAMS:
+        for path in (spool / stream).glob("*[0-9].*"):
+            if path.suffix in (".open", ".spool"):
+                until = min(until, _oldest_record_ns(path, now_ns))
+    if next_leaf < sealed_size:
+        rows = engine.query("SELECT max(last_unix_ns) AS last FROM {db}.leaves")
+        until = min(until, int(rows[0]["last"] or 0))
+    return Coverage(until, now_ns - retention_ns)
+
+
+def _oldest_record_ns(path: Path, now_ns: int) -> int:
+    """When a spool file was opened, if it holds records; else now."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(HEADER_READ_BYTES)
+            has_records = len(start) == HEADER_READ_BYTES
+    except FileNotFoundError:
+        return now_ns
+    opened = now_ns
+    for frame in iterate_frames(start):
+        if frame.magic == HEADER_FRAME:
+            opened = int(decode_json_frame(frame).get("unix_ns", now_ns))
+        has_records = has_records or frame.magic == DATA_FRAME
+    return opened if has_records else now_ns

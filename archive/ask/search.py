@@ -1,0 +1,111 @@
+"""Search over every table: terms to SQL per table, merged newest first, shaped for pages and the command line."""
+
+from typing import Any
+
+from archive.addresses import format_address, format_endpoint
+from archive.index.engine import Engine
+from archive.query.parse import Term
+from archive.query.sql import SEARCHED_TABLES, where_clause
+from archive.time_text import format_iso
+
+SEARCH_FORMAT = 1
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 10_000
+"""Rows of one answer; more are exported by a case."""
+
+_ADDRESS_SUFFIX = "address"
+_HIDDEN = {"log", "leaf_index", "row", "received_unix_ns", "order_unix_ns"}
+
+
+def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limit: int, zone: str) -> dict[str, Any]:
+    """Rows received in [since, until], newest first, at most `limit`. Raises QueryError."""
+    found: list[dict[str, Any]] = []
+    for table in SEARCHED_TABLES:
+        clause = where_clause(terms, table)
+        if clause is None:
+            continue
+        condition, parameters = clause
+        parameters |= {"since": since_ns, "until": until_ns, "limit": limit + 1}
+        # Retransmissions of one packet are one event: the first one received stands for them.
+        once = (
+            "LIMIT 1 BY if(dedup_key = '', concat(toString(leaf_index), '/', toString(row)), dedup_key) "
+            if (table == "sessions")
+            else ""
+        )
+        rows = engine.query(
+            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "  # noqa: S608
+            "WHERE received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
+            "AND received <= fromUnixTimestamp64Nano({until:Int64}, 'UTC') "
+            f"AND ({condition}) ORDER BY received DESC, leaf_index DESC, row DESC {once}LIMIT {{limit:UInt32}}",
+            parameters,
+        )
+        found += [shape_row(table, row, zone) for row in rows]
+    found.sort(key=lambda r: (r["received_unix_ns"], r["leaf_index"], r["row"]), reverse=True)
+    return {
+        "format": SEARCH_FORMAT,
+        "since": format_iso(since_ns, zone),
+        "until": format_iso(until_ns, zone),
+        "more": len(found) > limit,
+        "rows": found[:limit],
+    }
+
+
+def shape_row(table: str, row: dict[str, Any], zone: str) -> dict[str, Any]:
+    fields = {k: _plain(k, v) for k, v in row.items() if k not in _HIDDEN}
+    return {
+        "table": table,
+        "time": format_iso(row["received_unix_ns"], zone),
+        "received_unix_ns": row["received_unix_ns"],
+        "log": row["log"],
+        "leaf_index": row["leaf_index"],
+        "row": row["row"],
+        "summary": _summary(table, row),
+        "fields": fields,
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    if (isinstance(value, bytes) and name.endswith(_ADDRESS_SUFFIX)) or (name == "next_hop" and isinstance(value, bytes)):
+        return format_address(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _summary(table: str, row: dict[str, Any]) -> dict[str, str]:
+    """The columns of a result table: source, destination, what."""
+
+    def endpoint(name: str, port: str | None = None) -> str:
+        address = row.get(name)
+        return format_endpoint(address, row.get(port) if port else None) if address else ""
+
+    if table == "nat":
+        return {
+            "source": endpoint("inside_address", "inside_port"),
+            "destination": endpoint("destination_address", "destination_port"),
+            "what": f"{row['event']} {endpoint('outside_address', 'outside_port_low')} proto {row['protocol']}",
+            "sender": endpoint("sender_address"),
+        }
+    if table == "sessions":
+        what = " ".join(x for x in (row["kind"], row["event"], row["account"], row["ended_why"], row["station"]) if x)
+        return {"source": endpoint("address"), "destination": "", "what": what, "sender": endpoint("nas_address")}
+    if table == "flows":
+        what = f"proto {row['protocol']} {row['bytes']} bytes {row['packets']} packets"
+        return {
+            "source": endpoint("source_address", "source_port"),
+            "destination": endpoint("destination_address", "destination_port"),
+            "what": what,
+            "sender": endpoint("exporter_address"),
+        }
+    if table == "logs":
+        what = f"{row['hostname']} {row['app_name']}: {row['message']}".strip()
+        return {
+            "source": endpoint("source_address", "source_port"),
+            "destination": endpoint("destination_address", "destination_port"),
+            "what": what,
+            "sender": endpoint("sender_address"),
+        }
+    what = " ".join(
+        str(row.get(k, "")) for k in ("event", "code", "how", "account", "person", "listener", "process", "details")
+    )
+    return {"source": "", "destination": "", "what": " ".join(what.split()), "sender": ""}

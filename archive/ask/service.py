@@ -1,0 +1,113 @@
+"""The index process: owner of the embedded engine, indexer, and the only door to the data."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from archive.alarms import Condition
+from archive.ask.alarm_book import AlarmBook
+from archive.ask.audit import Auditor
+from archive.ask.handlers import Desk, make_handlers
+from archive.ask.operators import OperatorStore
+from archive.ask.status import StatusReader
+from archive.clock import SystemClock
+from archive.errors import ArchiveError
+from archive.index.decoding import ChunkDecoder
+from archive.index.engine import Engine
+from archive.index.indexer import Indexer
+from archive.index.worker import DecodeWorker
+from archive.local_rpc import LocalServer
+from archive.origin import ArchivePaths
+from archive.run_report import write_run_report
+from archive.spool import SpoolWriter
+
+POLL_SECONDS = 0.5
+"""How often the head is looked at; sealed-to-searchable is at most this plus one insert."""
+ALARM_SECONDS = 5.0
+RETRY_SECONDS = 2.0
+"""After a failure of engine or worker: long enough not to spin, short against the alarm threshold."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AskSettings:
+    """`decoder_factory(*decoder_arguments)` must be importable in the decode worker."""
+
+    paths: ArchivePaths
+    dsn: str
+    zone: str
+    retention_days: int
+    demo: bool
+    close_after_seconds: float
+    decoder_factory: Callable[..., ChunkDecoder]
+    decoder_arguments: tuple[Any, ...] = ()
+
+
+def run_ask(settings: AskSettings, stop: threading.Event) -> None:
+    """Serve and index until `stop`. Raises ArchiveError when the engine cannot be opened."""
+    clock = SystemClock()
+    paths = settings.paths
+    writer = SpoolWriter(paths.spool, "audit", close_after_seconds=settings.close_after_seconds)
+    engine = Engine(settings.dsn, paths.origin())
+    operators = OperatorStore(paths.directory / "operators", clock)
+    indexer = Indexer(
+        paths,
+        engine,
+        lambda: DecodeWorker(paths.segments, settings.decoder_factory, *settings.decoder_arguments),
+    )
+    status = StatusReader(paths, engine, indexer, clock, settings.zone)
+    alarms = AlarmBook(writer, engine, clock)
+    auditor = Auditor(writer, operators, clock, frozenset({os.getuid(), 0}))
+    desk = Desk(
+        paths=paths,
+        engine=engine,
+        indexer=indexer,
+        auditor=auditor,
+        operators=operators,
+        alarms=alarms,
+        status=status,
+        clock=clock,
+        zone=settings.zone,
+        retention_days=settings.retention_days,
+        demo=settings.demo,
+        timers_socket=paths.run / "timers.sock",
+    )
+    server = LocalServer(
+        paths.run / "ask.sock",
+        make_handlers(desk),
+        on_failure=lambda op, error: log.exception("request %s failed", op, exc_info=error),
+    )
+    server.start()
+    threading.Thread(target=_watch, args=(status, alarms, stop), name="alarms", daemon=True).start()
+    try:
+        while not stop.is_set():
+            try:
+                worked = indexer.run_once()
+            except ArchiveError as error:
+                log.warning("indexing stopped at leaf %d: %s", indexer.next_leaf, error)
+                stop.wait(RETRY_SECONDS)
+                continue
+            write_run_report(paths.run, "ask", {"next_leaf": indexer.next_leaf, "sealed_size": indexer.sealed_size})
+            if not worked:
+                stop.wait(POLL_SECONDS)
+    finally:
+        server.shutdown()
+        indexer.close()
+        writer.close()
+
+
+def _watch(status: StatusReader, alarms: AlarmBook, stop: threading.Event) -> None:
+    started = time.monotonic()
+    while not stop.wait(ALARM_SECONDS):
+        try:
+            conditions: list[Condition] = status.conditions()
+        except ArchiveError as error:
+            log.warning("conditions cannot be read: %s", error)
+            continue
+        if time.monotonic() - started > 3 * ALARM_SECONDS:
+            alarms.update(conditions)

@@ -1,0 +1,250 @@
+"""The attribution question against the index: gathers what is known, lets `archive.attribution` answer, shapes the JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from archive.addresses import format_endpoint, parse_address, parse_endpoint, parse_port
+from archive.ask.coverage import Coverage
+from archive.attribution.answer import Answer, Step, answer
+from archive.attribution.certainty import SENTENCES
+from archive.attribution.intervals import Row, fold_mappings, fold_sessions
+from archive.attribution.question import DEFAULT_TOLERANCE_SECONDS, Known, Question
+from archive.errors import AskError
+from archive.index.engine import Engine
+from archive.query.sql import PROTOCOLS
+from archive.time_text import format_iso, parse_time
+
+WHO_FORMAT = 1
+LOOK_BACK_NS = 86_400 * 1_000_000_000
+"""Openings are looked for this far before the window; a carry record at each day's start makes that enough."""
+MAX_EVENTS = 20_000
+"""Events one answer may rest on; beyond it the question is too wide and says so."""
+MAX_TOLERANCE_SECONDS = 3600.0
+
+_COMMON = "log, leaf_index, row, realm, event, toUnixTimestamp64Nano(time) AS time_unix_ns"
+_NAT = (
+    f"SELECT {_COMMON}, sender_address, outside_address, outside_port_low, outside_port_high, protocol, "
+    "destination_address, destination_port, inside_address, inside_port, kind, quality, mapping_id FROM {db}.nat WHERE "
+)
+_SESSION = (
+    f"SELECT {_COMMON}, address, kind, session_id, account, station, nas_address, nas_identifier, login_id, ended_why, "
+    "quality, dedup_key, details FROM {db}.sessions WHERE "
+)
+
+
+def parse_question(arguments: Mapping[str, Any], now_unix_ns: int, zone: str) -> Question:
+    """A Question from the arguments of the `who` request. Raises AskError with one sentence a person can act on."""
+    address = str(arguments.get("address") or "")
+    to = str(arguments.get("to") or "")
+    if not address and not to:
+        raise AskError("give an ADDRESS or --to ADDRESS[:PORT]", code="bad_question")
+    host, port = parse_endpoint(address) if address else (None, None)
+    if arguments.get("port") not in (None, ""):
+        port = parse_port(str(arguments["port"]))
+    to_host, to_port = parse_endpoint(to) if to else (None, None)
+    tolerance = float(arguments.get("tolerance_seconds") or DEFAULT_TOLERANCE_SECONDS)
+    if not 0 <= tolerance <= MAX_TOLERANCE_SECONDS:
+        raise AskError(f"tolerance {tolerance:g} s; valid are 0 to {MAX_TOLERANCE_SECONDS:g}", code="bad_question")
+    protocol = str(arguments.get("protocol") or "").lower()
+    if (
+        protocol
+        and protocol not in PROTOCOLS
+        and not (protocol.isascii() and protocol.isdigit() and int(protocol) < 256)
+    ):
+        raise AskError(
+            f"{protocol!r} is not a protocol; valid are {', '.join(PROTOCOLS)}, 0 to 255", code="bad_question"
+        )
+    return Question(
+        at_unix_ns=parse_time(str(arguments.get("at") or "now"), now_unix_ns=now_unix_ns, zone=zone),
+        address=host,
+        port=port,
+        protocol=(PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol)) if protocol else None,
+        to_address=parse_address(format_endpoint(to_host, None)) if to_host else None,
+        to_port=to_port,
+        tolerance_seconds=tolerance,
+        realm=str(arguments.get("realm") or "") or None,
+    )
+
+
+def ask_who(engine: Engine, coverage: Coverage, question: Question) -> Answer:
+    """Answer from the index. Raises AskError `too_wide` when the question matches more than MAX_EVENTS events."""
+    return answer(question, gather(engine, coverage, question))
+
+
+def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
+    """Everything the index holds that the answer may rest on."""
+    start, end = question.window
+    mappings = fold_mappings(_nat_rows(engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS))
+    fitting = [m for m in mappings if m.overlaps(start, end)]
+    inside = {m.first["inside_address"] for m in fitting}
+    direct = question.address is not None and question.to_address is None
+    if direct and not fitting:
+        inside.add(question.address)
+    sessions = fold_sessions(_session_rows(engine, inside, start - LOOK_BACK_NS, end + LOOK_BACK_NS, question.realm))
+    accounts = sorted({s.first["account"] for s in sessions if s.first["account"]})
+    return Known(
+        indexed_until_ns=coverage.indexed_until_ns,
+        mappings=mappings,
+        sessions=sessions,
+        identities=_identity_rows(engine, accounts),
+        losses=coverage.losses_touching(engine, start, end),
+        reports_outside=bool(mappings) or _is_reported(engine, question),
+        knows_inside=bool(sessions),
+        expired_before_ns=coverage.expired_before_ns,
+    )
+
+
+def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[Row]:
+    parameters: dict[str, Any] = {"start": start, "end": end, "limit": MAX_EVENTS + 1}
+    conditions = [
+        "time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')",
+        "time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')",
+    ]
+    if question.realm is not None:
+        conditions.append("realm = {realm:String}")
+        parameters["realm"] = question.realm
+    if question.address is not None:
+        conditions.append("outside_address = {outside:IPv6}")
+        parameters["outside"] = _ipv6_text(question.address)
+    if question.port is not None:
+        conditions.append("outside_port_low <= {port:UInt16} AND outside_port_high >= {port:UInt16}")
+        parameters["port"] = question.port
+    if question.protocol is not None:
+        conditions.append("protocol = {protocol:UInt8}")
+        parameters["protocol"] = question.protocol
+    if question.to_address is not None:
+        # A mapping that does not carry its destination may still be the one.
+        conditions.append("(destination_address = {to:IPv6} OR destination_address IS NULL)")
+        parameters["to"] = _ipv6_text(question.to_address)
+    if question.to_port is not None:
+        conditions.append("(destination_port = {to_port:UInt16} OR destination_port IS NULL)")
+        parameters["to_port"] = question.to_port
+    rows = engine.query(_NAT + " AND ".join(conditions) + " LIMIT {limit:UInt32}", parameters)
+    if len(rows) > MAX_EVENTS:
+        raise AskError(
+            f"more than {MAX_EVENTS} translations match; add --port, --to or a smaller --tolerance", code="too_wide"
+        )
+    return rows
+
+
+def _session_rows(engine: Engine, inside: set[bytes], start: int, end: int, realm: str | None) -> list[Row]:
+    """Every event of the sessions that ever had one of the addresses, and the restarts of their devices."""
+    if not inside:
+        return []
+    within = (
+        "time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
+    )
+    parameters: dict[str, Any] = {"start": start, "end": end, "inside": [_ipv6_text(a) for a in sorted(inside)]}
+    if realm is not None:
+        within += " AND realm = {realm:String}"
+        parameters["realm"] = realm
+    keys = (
+        "SELECT realm, kind, coalesce(nas_address, toIPv6('::')), session_id FROM {db}.sessions WHERE "
+        f"{within} AND address IN (SELECT arrayJoin({{inside:Array(IPv6)}}))"
+    )
+    rows = engine.query(
+        f"{_SESSION}{within} AND (realm, kind, coalesce(nas_address, toIPv6('::')), session_id) IN ({keys})", parameters
+    )
+    rows += engine.query(f"{_SESSION}{within} AND event IN ('nas_on', 'nas_off')", parameters)
+    for row in rows:
+        row["details_object"] = _object(row["details"])
+    return rows
+
+
+def _identity_rows(engine: Engine, accounts: list[str]) -> list[Row]:
+    if not accounts:
+        return []
+    return engine.query(
+        "SELECT log, leaf_index, row, toUnixTimestamp64Nano(time) AS time_unix_ns, event, account, person "
+        "FROM {db}.identity WHERE account IN {accounts:Array(String)}",
+        {"accounts": accounts},
+    )
+
+
+def _is_reported(engine: Engine, question: Question) -> bool:
+    """Whether some source reports translations of the asked outside address at all, within a day of the window."""
+    if question.address is None:
+        rows = engine.query("SELECT 1 AS found FROM {db}.nat LIMIT 1")
+    else:
+        rows = engine.query(
+            "SELECT 1 AS found FROM {db}.nat WHERE outside_address = {outside:IPv6} LIMIT 1",
+            {"outside": _ipv6_text(question.address)},
+        )
+    return bool(rows)
+
+
+def _ipv6_text(address: bytes) -> str:
+    text = format_endpoint(address, None) or "::"
+    return text if ":" in text else f"::ffff:{text}"
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def answer_to_json(
+    question: Question, result: Answer, coverage: Coverage, losses: list[Row], zone: str
+) -> dict[str, Any]:
+    """The `who` object of docs/CONTRACT.md."""
+    start, end = question.window
+    english, thai = SENTENCES[str(result.verdict)]
+    return {
+        "format": WHO_FORMAT,
+        "asked": {
+            "address": format_endpoint(question.address, None) if question.address else None,
+            "port": question.port,
+            "protocol": question.protocol,
+            "to": format_endpoint(question.to_address, question.to_port) if question.to_address else None,
+            "at": format_iso(question.at_unix_ns, zone),
+            "from": format_iso(start, zone),
+            "until": format_iso(end, zone),
+            "tolerance_seconds": question.tolerance_seconds,
+            "realm": question.realm,
+        },
+        "certainty": str(result.verdict),
+        "sentence": {"en": english, "th": thai},
+        "why": result.why,
+        "indexed_until": format_iso(coverage.indexed_until_ns, zone),
+        "losses": [
+            {
+                "from": format_iso(loss["start_unix_ns"], zone),
+                "until": format_iso(loss["end_unix_ns"], zone),
+                "listener": loss["listener"],
+                "count": loss["count"],
+                "how": loss["how"],
+                "leaf_index": loss["leaf_index"],
+                "row": loss["row"],
+            }
+            for loss in losses
+        ],
+        "candidates": [
+            {
+                "person": candidate.person,
+                "account": candidate.account,
+                "device": candidate.device,
+                "certainty": str(candidate.certainty),
+                "steps": [_step_to_json(step, zone) for step in candidate.steps],
+            }
+            for candidate in result.candidates
+        ],
+    }
+
+
+def _step_to_json(step: Step, zone: str) -> dict[str, Any]:
+    proof = step.evidence
+    return {
+        "step": step.step,
+        "value": step.value,
+        "certainty": str(step.certainty),
+        "log": proof.log if proof else None,
+        "leaf_index": proof.leaf_index if proof else None,
+        "row": proof.row if proof else None,
+        "from": format_iso(step.start_ns, zone) if step.start_ns is not None else None,
+        "to": format_iso(step.end_ns, zone) if step.end_ns is not None else None,
+        "why": step.why,
+    }

@@ -1,0 +1,60 @@
+"""File operations with their durability said. The only place that calls fsync outside the spool and segments."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PRIVATE_FILE_MODE = 0o600
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names created, renamed or removed in `directory` durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` at `path` so that after a crash either the old or the new bytes are there, durably on return.
+
+    Order: temporary file, fsync, rename, fsync of the directory.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        write_all(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write every byte; a short write is continued, not lost. Raises OSError as the kernel gives it."""
+    view = memoryview(data)
+    while view:
+        written = os.write(descriptor, view)
+        view = view[written:]
+
+
+def make_directory(path: Path, *, mode: int = 0o755) -> None:
+    """Create `path` and its missing parents durably."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync_directory(path.parent)
+
+
+@contextmanager
+def open_descriptor(path: Path, flags: int, mode: int = 0o644) -> Iterator[int]:
+    """`os.open` closed at the end of the block; close-on-exec always."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, mode)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,72 @@
+"""One way to ClickHouse, embedded or a server, through clickhouse-connect. One process owns an embedded path."""
+
+import threading
+from typing import Any
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from archive.errors import ArchiveError
+from archive.index.tables import create_statements, database_name
+
+QUERY_TIMEOUT_SECONDS = 30
+"""Longest a single question may run; a wider one is refused by the engine, not left to hang."""
+MAX_QUERY_MEMORY_BYTES = 2 * 1024**3
+"""A question may not push the receiver's machine into swap."""
+
+
+class IndexUnavailableError(ArchiveError):
+    """The engine cannot be opened or refused a statement."""
+
+    code = "index_unavailable"
+
+
+class Engine:
+    """Connections to one log's database. Each thread has its own client: calls on one client are serialised."""
+
+    def __init__(self, dsn: str, origin: str) -> None:
+        self._dsn = dsn
+        self._local = threading.local()
+        self.origin = origin
+        self.database = database_name(origin)
+        for statement in create_statements(self.database):
+            self.command(statement)
+
+    def _client(self) -> Client:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            try:
+                client = clickhouse_connect.get_client(dsn=self._dsn)
+            except Exception as error:
+                raise IndexUnavailableError(f"the index at {self._dsn} cannot be opened: {error}") from error
+            self._local.client = client
+        return client
+
+    def command(self, statement: str) -> None:
+        try:
+            self._client().command(statement)
+        except ClickHouseError as error:
+            raise IndexUnavailableError(str(error)) from error
+
+    def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """Insert rows once: a second call with the same token changes nothing."""
+        try:
+            self._client().insert_arrow(
+                table, rows, database=self.database, settings={"insert_deduplication_token": token}
+            )
+        except ClickHouseError as error:
+            raise IndexUnavailableError(str(error)) from error
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Rows as dictionaries; `{db}` in `sql` is this log's database. Addresses are 16 bytes, times integers only if
+        the query says so."""
+        settings = {"max_execution_time": QUERY_TIMEOUT_SECONDS, "max_memory_usage": MAX_QUERY_MEMORY_BYTES}
+        try:
+            table = self._client().query_arrow(
+                sql.replace("{db}", self.database), parameters=parameters or {}, settings=settings
+            )
+        except ClickHouseError as error:
+            raise IndexUnavailableError(str(error)) from error
+        return table.to_pylist()

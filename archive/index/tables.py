@@ -1,0 +1,81 @@
+"""ClickHouse tables made from `archive.schema`: one database per log, partitions by UTC day of receipt. Pure text."""
+
+import hashlib
+
+import pyarrow as pa
+
+from archive.schema import ADDRESS, SCHEMAS, TIME
+
+DEDUPLICATION_WINDOW = 1000
+"""Insert tokens remembered per table: a restart repeats at most the leaf it was in and its late rows."""
+
+ORDER_KEYS = {
+    "flows": "(realm, received, source_address, leaf_index, row)",
+    "options": "(realm, exporter_address, received)",
+    "logs": "(realm, received, leaf_index, row)",
+    # The question "who had outside address A, protocol, port P at T" reads one range of this order.
+    "nat": "(realm, outside_address, protocol, outside_port_low, time, leaf_index, row)",
+    "sessions": "(realm, address, time, leaf_index, row)",
+    "identity": "(account, time, leaf_index, row)",
+    "losses": "(realm, start, leaf_index, row)",
+    "audit": "(received, leaf_index, row)",
+    "events": "(received, leaf_index, row)",
+}
+
+_LOW_CARDINALITY = {
+    "realm", "version", "transport", "listener", "format", "hostname", "app_name", "encoding", "action",
+    "event", "kind", "quality", "ended_why", "nas_identifier", "how", "role", "process", "code",
+}  # fmt: skip
+
+_TYPES = {
+    pa.uint8(): "UInt8",
+    pa.uint16(): "UInt16",
+    pa.uint32(): "UInt32",
+    pa.uint64(): "UInt64",
+    pa.string(): "String",
+    pa.bool_(): "Bool",
+    ADDRESS: "IPv6",
+    TIME: "DateTime64(9, 'UTC')",
+}
+
+LEAVES_TABLE = """
+CREATE TABLE IF NOT EXISTS {database}.leaves (
+    log String, leaf_index UInt64, kind LowCardinality(String), stream LowCardinality(String),
+    spool_sequence UInt64, records UInt64, first_unix_ns Int64, last_unix_ns Int64,
+    listener_kinds Array(String), waiting UInt64, rows_written Map(String, UInt64), counters Map(String, UInt64)
+) ENGINE = MergeTree ORDER BY leaf_index
+SETTINGS non_replicated_deduplication_window = {window}
+"""
+
+
+def database_name(origin: str) -> str:
+    """A log's own database in a shared engine: `phayan_` and the start of the origin's SHA-256."""
+    return f"phayan_{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+
+
+def _column(field: pa.Field) -> str:
+    kind = _TYPES[field.type]
+    if field.name in _LOW_CARDINALITY:
+        kind = f"LowCardinality({kind})"
+    if field.nullable:
+        kind = f"Nullable({kind})"
+    return f"`{field.name}` {kind}"
+
+
+def create_table(database: str, table: str) -> str:
+    """DDL of one table, idempotent. `log` comes first in every row."""
+    columns = ["`log` LowCardinality(String)", *(_column(field) for field in SCHEMAS[table])]
+    return (
+        f"CREATE TABLE IF NOT EXISTS {database}.{table} ({', '.join(columns)}) ENGINE = MergeTree "
+        f"PARTITION BY toYYYYMMDD(received) ORDER BY {ORDER_KEYS[table]} "
+        f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}"
+    )
+
+
+def create_statements(database: str) -> list[str]:
+    """Everything an empty engine needs."""
+    return [
+        f"CREATE DATABASE IF NOT EXISTS {database}",
+        *(create_table(database, table) for table in SCHEMAS),
+        LEAVES_TABLE.format(database=database, window=DEDUPLICATION_WINDOW),
+    ]

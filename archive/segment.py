@@ -1,0 +1,102 @@
+"""Segments: files of sealed chunks, one row per stream and UTC day, owned by the sealer."""
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from archive.durable import make_directory, open_descriptor, sync_directory, write_all
+from archive.errors import ArchiveIntegrityError
+from archive.leaf import StoredChunk
+
+SEGMENT_BYTES = 256 * 1024 * 1024
+"""A segment is closed at this size: small enough to copy to a USB disk or over a slow line in one piece."""
+NS = 1_000_000_000
+
+
+def utc_day(unix_ns: int) -> str:
+    """`YYYYMMDD` of a moment."""
+    return datetime.fromtimestamp(unix_ns // NS, UTC).strftime("%Y%m%d")
+
+
+def segment_numbers(directory: Path) -> list[int]:
+    """Numbers of the segment files in one stream's day folder, ascending."""
+    if not directory.is_dir():
+        return []
+    return sorted(int(path.stem) for path in directory.glob("*.seg"))
+
+
+class SegmentWriter:
+    """Appends chunks of every stream. After a failed write or sync a segment is never written again."""
+
+    def __init__(self, segments_directory: Path) -> None:
+        self._root = segments_directory
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def append(self, stream: str, day: str, frame: bytes) -> StoredChunk:
+        """Append a stored frame, make it durable, read it back and compare. Raises OSError or ArchiveIntegrityError."""
+        folder = self._root / stream / day
+        make_directory(folder)
+        key = (stream, day)
+        if key not in self._numbers:
+            self._numbers[key] = max(segment_numbers(folder), default=0)
+        path = folder / f"{self._numbers[key]:06d}.seg"
+        if path.exists() and path.stat().st_size + len(frame) > SEGMENT_BYTES and path.stat().st_size:
+            self._numbers[key] += 1
+            path = folder / f"{self._numbers[key]:06d}.seg"
+        created = not path.exists()
+        expected = hashlib.sha256(frame).hexdigest()
+        try:
+            with open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o640) as descriptor:
+                offset = os.lseek(descriptor, 0, os.SEEK_END)
+                write_all(descriptor, frame)
+                os.fdatasync(descriptor)
+                stored = os.pread(descriptor, len(frame), offset)
+            if created:
+                sync_directory(folder)
+        except OSError:
+            self._numbers[key] += 1
+            raise
+        if hashlib.sha256(stored).hexdigest() != expected:
+            self._numbers[key] += 1
+            raise ArchiveIntegrityError(f"segment {path.name} does not read back as written", code="read_back")
+        return StoredChunk(f"{stream}/{day}/{path.name}", offset, len(frame), expected)
+
+
+def read_stored_chunk(segments_directory: Path, chunk: StoredChunk) -> bytes:
+    """The stored frame of a leaf. Raises ArchiveIntegrityError if it is not what the leaf says."""
+    path = segments_directory / chunk.segment
+    try:
+        with open_descriptor(path, os.O_RDONLY) as descriptor:
+            stored = os.pread(descriptor, chunk.length, chunk.offset)
+    except FileNotFoundError as error:
+        raise ArchiveIntegrityError(f"segment {chunk.segment} is missing", code="segment_missing") from error
+    if hashlib.sha256(stored).hexdigest() != chunk.sha256:
+        raise ArchiveIntegrityError(
+            f"segment {chunk.segment}, offset {chunk.offset}: bytes differ from the leaf",
+            code="chunk_changed",
+        )
+    return stored
+
+
+def cut_segments(segments_directory: Path, sealed_ends: dict[str, int]) -> int:
+    """Cut what lies beyond the last leaf of each segment in `sealed_ends` (name -> end), and segments after it that no
+    leaf names. Returns the bytes cut. Part of every start."""
+    cut = 0
+    for folder in sorted(path for path in segments_directory.glob("*/*") if path.is_dir()):
+        known = [
+            int(Path(name).stem)
+            for name in sealed_ends
+            if str(Path(name).parent) == f"{folder.parent.name}/{folder.name}"
+        ]
+        for number in segment_numbers(folder):
+            path = folder / f"{number:06d}.seg"
+            name = f"{folder.parent.name}/{folder.name}/{path.name}"
+            size = path.stat().st_size
+            if name in sealed_ends and size > sealed_ends[name]:
+                cut += size - sealed_ends[name]
+                os.truncate(path, sealed_ends[name])
+            elif name not in sealed_ends and number > max(known, default=-1):
+                cut += size
+                path.unlink()
+    return cut

@@ -1,0 +1,161 @@
+"""Leaves: canonical JSON (RFC 8785), the fields of each kind and their types (docs/FORMAT.md, "Leaf"). Pure."""
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from archive.errors import ArchiveFormatError
+
+LEAF_VERSION = 1
+MAX_INTEGER = 2**53 - 1
+"""RFC 8785 numbers are IEEE 754 doubles; beyond this integers lose digits."""
+
+STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NANOSECONDS = re.compile(r"0|-?[1-9][0-9]{0,19}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+Check = Callable[[Any], bool]
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_INTEGER
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_nanoseconds(value: Any) -> bool:
+    return type(value) is str and _NANOSECONDS.fullmatch(value) is not None
+
+
+def _is_sha256(value: Any) -> bool:
+    return type(value) is str and _SHA256.fullmatch(value) is not None
+
+
+def _is_stream(value: Any) -> bool:
+    return type(value) is str and STREAM_NAME.fullmatch(value) is not None
+
+
+def _is_clock(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and value.keys() == _CLOCK_FIELDS
+        and _is_nanoseconds(value["unix_ns"])
+        and _is_nanoseconds(value["monotonic_ns"])
+        and type(value["boot_id"]) is str
+    )
+
+
+def _is_clock_or_null(value: Any) -> bool:
+    return value is None or _is_clock(value)
+
+
+def _is_dropped(value: Any) -> bool:
+    return type(value) is dict and all(_is_count(count) for count in value.values())
+
+
+def _is_previous(value: Any) -> bool:
+    if value is None:
+        return True
+    return (
+        type(value) is dict
+        and value.keys() == _PREVIOUS_FIELDS
+        and _is_count(value["leaf"])
+        and _is_sha256(value["hash"])
+    )
+
+
+_CLOCK_FIELDS = {"unix_ns", "monotonic_ns", "boot_id"}
+_PREVIOUS_FIELDS = {"leaf", "hash"}
+_SPOOL_FIELDS: dict[str, Check] = {
+    "stream": _is_stream,
+    "spool_sequence": _is_count,
+    "writer": _is_text,
+    "opened": _is_clock,
+    "closed": _is_clock_or_null,
+    "dropped": _is_dropped,
+    "torn_bytes": _is_count,
+    "previous": _is_previous,
+}
+_CHUNK_FIELDS: dict[str, Check] = {
+    "segment": _is_text,
+    "offset": _is_count,
+    "length": _is_count,
+    "sha256": _is_sha256,
+    "records": _is_count,
+    "first_unix_ns": _is_nanoseconds,
+    "last_unix_ns": _is_nanoseconds,
+}
+_INTERVAL_FIELDS: dict[str, Check] = {
+    "from_unix_ns": _is_nanoseconds,
+    "to_unix_ns": _is_nanoseconds,
+    "boot_id": _is_text,
+}
+_FIELDS: dict[str, dict[str, Check]] = {
+    "key": {"vkey": _is_text, "package_certificate_sha256": _is_sha256, "unix_ns": _is_nanoseconds},
+    "data": _SPOOL_FIELDS | _CHUNK_FIELDS,
+    "empty": _SPOOL_FIELDS,
+    "heartbeat": {"unix_ns": _is_nanoseconds, "monotonic_ns": _is_nanoseconds, "boot_id": _is_text},
+    "outage": _INTERVAL_FIELDS | {"why": _is_text, "cut_bytes": _is_count},
+    "clock": _INTERVAL_FIELDS,
+}
+_NAMES = {kind: {"v", "kind", "log", *checks} for kind, checks in _FIELDS.items()}
+_CHECKS = {kind: tuple(checks.items()) for kind, checks in _FIELDS.items()}
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"number {text} is not an integer")
+
+
+_decode = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_number).decode
+
+
+def parse_leaves(leaves: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Parse leaves at once; None when any is not the canonical JSON of one object.
+
+    They are joined with a marker nobody can have foreseen between them, parsed and encoded again: equal bytes and
+    every marker in its place mean that each leaf is canonical by itself. One call for 256 leaves costs a third of 256.
+    """
+    marker = secrets.token_hex(16)
+    try:
+        joined = f',"{marker}",'.encode().join(leaves).decode("utf-8")
+        values = _decode(f"[{joined}]")
+        if _encode(values) != f"[{joined}]":
+            return None
+    except (ValueError, RecursionError):
+        return None
+    parsed = values[0::2]
+    if len(parsed) != len(leaves) or any(value != marker for value in values[1::2]):
+        return None
+    return parsed if all(type(value) is dict for value in parsed) else None
+
+
+def parse_leaf(leaf: bytes) -> dict[str, Any]:
+    """One leaf. Raises ArchiveFormatError."""
+    parsed = parse_leaves([leaf])
+    if parsed is None:
+        raise ArchiveFormatError("leaf is not one canonical JSON object")
+    return parsed[0]
+
+
+def check_fields(leaf: dict[str, Any], origin: str) -> str | None:
+    """What is wrong with the fields of a parsed leaf, or None."""
+    kind = leaf.get("kind")
+    names = _NAMES.get(kind) if type(kind) is str else None
+    if names is None:
+        return "kind"
+    if leaf.keys() != names:
+        return ", ".join(sorted(leaf.keys() ^ names))
+    if type(leaf["v"]) is not int or leaf["v"] != LEAF_VERSION:
+        return "v"
+    if leaf["log"] != origin:
+        return "log"
+    for name, check in _CHECKS[kind]:
+        if not check(leaf[name]):
+            return name
+    return None

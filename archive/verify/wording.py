@@ -1,0 +1,163 @@
+"""What the verifier says, in English and Thai, by code. The codes are stable; the sentences are for people."""
+
+DEFECTS: dict[str, tuple[str, str]] = {
+    "origin_damaged": (
+        "The name of the log does not agree with its key ({detail}).",
+        "ชื่อของบันทึกไม่ตรงกับกุญแจ ({detail})",
+    ),
+    "key_damaged": (
+        "The log's verifier key cannot be used: {detail}.",
+        "ใช้กุญแจตรวจสอบของบันทึกไม่ได้: {detail}",
+    ),
+    "key_differs": (
+        "The verifier key is not the one sealed in leaf 0.",
+        "กุญแจตรวจสอบไม่ใช่กุญแจที่ผนึกไว้ในรายการที่ 0",
+    ),
+    "head_missing": ("The signed head is missing.", "ไม่พบหัวบันทึกที่ลงลายมือชื่อ"),
+    "head_damaged": ("The signed head cannot be read: {detail}.", "อ่านหัวบันทึกที่ลงลายมือชื่อไม่ได้: {detail}"),
+    "head_signature": (
+        "The signed head is not signed by the key of this log: {detail}.",
+        "หัวบันทึกไม่ได้ลงลายมือชื่อด้วยกุญแจของบันทึกนี้: {detail}",
+    ),
+    "checkpoint_missing": ("The published checkpoint is missing.", "ไม่พบจุดตรวจสอบที่เผยแพร่"),
+    "checkpoint_damaged": (
+        "The published checkpoint cannot be read: {detail}.",
+        "อ่านจุดตรวจสอบที่เผยแพร่ไม่ได้: {detail}",
+    ),
+    "checkpoint_signature": (
+        "The published checkpoint is not signed by the key of this log: {detail}.",
+        "จุดตรวจสอบที่เผยแพร่ไม่ได้ลงลายมือชื่อด้วยกุญแจของบันทึกนี้: {detail}",
+    ),
+    "checkpoint_ahead": (
+        "The published checkpoint has {detail} leaves, more than the signed head: the head was put back.",
+        "จุดตรวจสอบที่เผยแพร่มี {detail} รายการ มากกว่าหัวบันทึก แสดงว่าหัวบันทึกถูกย้อนกลับ",
+    ),
+    "checkpoint_inconsistent": (
+        "The published checkpoint of {detail} leaves is not the beginning of this log.",
+        "จุดตรวจสอบที่เผยแพร่ ({detail} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้",
+    ),
+    "anchor_foreign": (
+        "The given checkpoint is of another log or key: {detail}.",
+        "จุดตรวจสอบที่ให้มาเป็นของบันทึกหรือกุญแจอื่น: {detail}",
+    ),
+    "anchor_ahead": (
+        "The given checkpoint has {detail} leaves, more than this log: its end was cut off.",
+        "จุดตรวจสอบที่ให้มามี {detail} รายการ มากกว่าบันทึกนี้ แสดงว่าส่วนท้ายถูกตัดออก",
+    ),
+    "anchor_inconsistent": (
+        "The given checkpoint of {detail} leaves is not the beginning of this log: sealed leaves were changed.",
+        "จุดตรวจสอบที่ให้มา ({detail} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้ แสดงว่ารายการที่ผนึกแล้วถูกแก้ไข",
+    ),
+    "bundle_missing": ("The file with these leaves is missing.", "ไม่พบแฟ้มที่เก็บรายการเหล่านี้"),
+    "bundle_damaged": (
+        "The file with these leaves was changed: {detail}.",
+        "แฟ้มที่เก็บรายการเหล่านี้ถูกเปลี่ยนแปลง: {detail}",
+    ),
+    "tile_missing": ("A file of the hash tree is missing.", "ไม่พบแฟ้มของต้นไม้แฮช"),
+    "tile_damaged": (
+        "A file of the hash tree was changed: {detail}.",
+        "แฟ้มของต้นไม้แฮชถูกเปลี่ยนแปลง: {detail}",
+    ),
+    "leaf_changed": (
+        "A leaf was changed: the hash tree holds another one.",
+        "รายการถูกเปลี่ยนแปลง: ไม่ตรงกับต้นไม้แฮช",
+    ),
+    "leaf_disputed": (
+        "A leaf and its hash in the tree ({detail}) disagree, and the signed head confirms neither.",
+        "รายการกับแฮชในต้นไม้ ({detail}) ไม่ตรงกัน และหัวบันทึกไม่ยืนยันฝ่ายใด",
+    ),
+    "root_differs": (
+        "The leaves do not lead to the root hash that was signed.",
+        "รายการทั้งหมดไม่ให้ค่าแฮชรากตามที่ลงลายมือชื่อไว้",
+    ),
+    "leaf_format": (
+        "A leaf is not canonical JSON.",
+        "รายการไม่เป็น JSON ตามรูปแบบที่กำหนด",
+    ),
+    "leaf_fields": ("A leaf has a wrong field: {detail}.", "รายการมีช่องข้อมูลผิด: {detail}"),
+    "leaf_key": (
+        "Leaf 0, and no other, must state the key.",
+        "ต้องมีรายการที่ 0 เพียงรายการเดียวที่ระบุกุญแจ",
+    ),
+    "stream_sequence": (
+        "Spool file {detail} was expected next in this stream.",
+        "แฟ้มรับข้อมูลถัดไปของสายนี้ควรเป็นหมายเลข {detail}",
+    ),
+    "stream_previous": (
+        "The leaf does not name the leaf before it in this stream ({detail}).",
+        "รายการไม่อ้างถึงรายการก่อนหน้าของสายนี้ ({detail})",
+    ),
+    "segment_name": (
+        "The leaf's segment name does not fit its stream and day: {detail}.",
+        "ชื่อส่วนเก็บข้อมูลไม่ตรงกับสายและวัน: {detail}",
+    ),
+    "segment_gap": (
+        "The chunk does not begin where the one before ended (byte {detail}).",
+        "ก้อนข้อมูลไม่ได้เริ่มต่อจากก้อนก่อนหน้า (ไบต์ที่ {detail})",
+    ),
+    "segment_missing": ("The segment is missing.", "ไม่พบส่วนเก็บข้อมูล"),
+    "segment_short": (
+        "The segment ends inside or before this chunk.",
+        "ส่วนเก็บข้อมูลสิ้นสุดก่อนจบก้อนข้อมูลนี้",
+    ),
+    "chunk_changed": (
+        "The stored records were changed: the chunk's SHA-256 is not the sealed one.",
+        "ข้อมูลที่เก็บไว้ถูกเปลี่ยนแปลง: ค่า SHA-256 ของก้อนข้อมูลไม่ตรงกับที่ผนึกไว้",
+    ),
+    "segment_trailing": (
+        "The segment holds {detail} bytes no leaf covers, although newer segments follow.",
+        "ส่วนเก็บข้อมูลมี {detail} ไบต์ที่ไม่มีรายการใดรับรอง ทั้งที่มีส่วนใหม่กว่าต่อท้าย",
+    ),
+    "segment_unknown": (
+        "No leaf names this segment, although newer segments follow.",
+        "ไม่มีรายการใดอ้างถึงส่วนเก็บข้อมูลนี้ ทั้งที่มีส่วนใหม่กว่าต่อท้าย",
+    ),
+    "unreadable": ("The file cannot be read: {detail}.", "อ่านแฟ้มไม่ได้: {detail}"),
+}
+
+STATEMENTS: dict[str, tuple[str, str]] = {
+    "freshness_unproven": (
+        "No outside anchor was given: consistent, freshness unproven.",
+        "ไม่มีหลักฐานภายนอกประกอบ: ข้อมูลสอดคล้องกัน แต่ยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
+    ),
+    "anchored": (
+        "The given checkpoint proves that the first {detail} leaves are unchanged; freshness of later ones unproven.",
+        "จุดตรวจสอบที่ให้มายืนยันว่า {detail} รายการแรกไม่ถูกเปลี่ยนแปลง รายการหลังจากนั้นยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
+    ),
+    "head_time_unknown": (
+        "The head does not state its time; the last leaf is of {detail}.",
+        "หัวบันทึกไม่ระบุเวลา รายการสุดท้ายเป็นของ {detail}",
+    ),
+    "index_not_checked": ("index: not checked", "ดัชนีค้นหา: ไม่ได้ตรวจ"),
+    "checkpoint_behind": (
+        "The published checkpoint ({detail} leaves) is older than the signed head, as after a crash.",
+        "จุดตรวจสอบที่เผยแพร่ ({detail} รายการ) เก่ากว่าหัวบันทึก ซึ่งเกิดได้เมื่อระบบหยุดกะทันหัน",
+    ),
+    "tiles_beyond_head": (
+        "{detail} files of the tree are beyond or before the head, as after a crash.",
+        "มีแฟ้มของต้นไม้แฮช {detail} แฟ้มที่ไม่อยู่ในหัวบันทึก ซึ่งเกิดได้เมื่อระบบหยุดกะทันหัน",
+    ),
+    "segment_beyond_head": (
+        "{detail} are beyond the last leaf of their stream, as after a crash.",
+        "{detail} อยู่หลังรายการสุดท้ายของสาย ซึ่งเกิดได้เมื่อระบบหยุดกะทันหัน",
+    ),
+    "unsealed_spool": (
+        "{detail} received but not sealed yet.",
+        "{detail} รับแล้วแต่ยังไม่ได้ผนึก",
+    ),
+    "outage": ("Outage: {detail}.", "ช่วงที่ระบบไม่ทำงาน: {detail}"),
+    "clock_back": ("The wall clock went backwards: {detail}.", "นาฬิกาถูกปรับย้อนหลัง: {detail}"),
+    "torn": (
+        "{detail} bytes of half-written records were cut off when spool files were sealed.",
+        "ตัดข้อมูลที่เขียนไม่ครบออก {detail} ไบต์ขณะผนึก",
+    ),
+    "dropped": (
+        "Lost in the kernel before receipt: {detail}.",
+        "สูญหายในเคอร์เนลก่อนรับ: {detail}",
+    ),
+    "signatures_not_checked": (
+        "Signatures were not checked, because the key cannot be used.",
+        "ไม่ได้ตรวจลายมือชื่อ เพราะใช้กุญแจไม่ได้",
+    ),
+    "more_defects": ("{detail} more defects are not listed.", "มีข้อบกพร่องอีก {detail} รายการที่ไม่ได้แสดง"),
+}

@@ -1,0 +1,1 @@
+"""Accounts: the one writer, its socket, its client, and readers."""

@@ -1,0 +1,1 @@
+"""Directories (OpenLDAP, Active Directory) behind one small interface."""

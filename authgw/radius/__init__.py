@@ -1,0 +1,1 @@
+"""RADIUS server: authentication (RFC 2865) and accounting (RFC 2866)."""

@@ -1,0 +1,1 @@
+"""Receivers and decoders of syslog and flow export."""

@@ -1,0 +1,1 @@
+"""Pure decoders: bytes in, Arrow tables out. No socket, file or clock."""

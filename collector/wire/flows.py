@@ -1,0 +1,233 @@
+"""Flow decoder: NetFlow v5, v9 and IPFIX datagrams in, `flows`, `options` and `nat` rows out.
+
+Datagrams are walked one by one, sets are collected per layout, and all records of one layout are decoded in
+columns at once. Rows come out in the order in which their records became readable.
+"""
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from archive.decoder import Decoded
+from archive.schema import SCHEMAS
+from collector.wire.chunk_rows import column_array, rows_of_kinds
+from collector.wire.extra_json import json_objects
+from collector.wire.field_values import Column, split_fixed, split_variable
+from collector.wire.flow_columns import SetBounds, map_columns
+from collector.wire.flow_messages import IPFIX, NETFLOW5, NETFLOW5_LAYOUT, Message, read_message
+from collector.wire.flow_nat import nat_events
+from collector.wire.flow_tables import exporter_columns, flows_table, nat_table, options_table
+from collector.wire.flow_templates import FlowState, Layout, Origin, WaitingSet
+from collector.wire.ipfix_elements import ElementType, find_element
+from collector.wire.template_sets import read_templates
+
+_TEMPLATE_SETS = {9: (0, 1), IPFIX: (2, 3)}
+_FIRST_DATA_SET = 256
+# Order of a record among all of a call: number of its set, then its place in the set.
+_SET_SHIFT = 20
+
+
+class _DataSet(NamedTuple):
+    origin: Origin
+    template_id: int
+    ordinal: int
+    body: bytes | memoryview
+
+
+class _Batch:
+    """Data sets of one call, grouped by the layout in force when each became readable."""
+
+    def __init__(self) -> None:
+        self.by_layout: dict[int, tuple[Layout, list[_DataSet]]] = {}
+        self._ordinal = 0
+
+    def add(self, layout: Layout, origin: Origin, template_id: int, body: bytes | memoryview) -> None:
+        self._ordinal += 1
+        data_set = _DataSet(origin, template_id, self._ordinal, body)
+        group = self.by_layout.get(id(layout))
+        if group is None:
+            self.by_layout[id(layout)] = (layout, [data_set])
+        else:
+            group[1].append(data_set)
+
+
+class FlowDecoder:
+    """Decoder of listeners of kind `netflow`. The state holds templates and data sets that wait for one.
+
+    Never raises on any payload; work and memory are linear in the bytes given, the state is bounded by the
+    constants of flow_templates. `version` of a row is `netflow5`, `netflow9` or `ipfix`.
+    """
+
+    kinds = frozenset({"netflow"})
+
+    def initial_state(self) -> FlowState:
+        return FlowState()
+
+    def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
+        rows = rows_of_kinds(chunk, self.kinds)
+        if rows.num_rows == 0:
+            return Decoded({}, state, state.waiting_sets)
+        state = state.copy()
+        counters: Counter[str] = Counter()
+        batch = _Batch()
+        _collect(rows, leaf_index, state, batch, counters)
+        tables = _decode_batches(batch, counters)
+        counts = {name: count for name, count in counters.items() if count}
+        return Decoded(tables, state, state.waiting_sets, counts)
+
+
+def _collect(rows: pa.Table, leaf_index: int, state: FlowState, batch: _Batch, counters: Counter[str]) -> None:
+    columns = [
+        column_array(rows, name, kind).to_pylist()
+        for name, kind in (
+            ("payload", pa.binary()),
+            ("row", pa.uint32()),
+            ("realm", pa.string()),
+            ("received_unix_ns", pa.int64()),
+            ("source_address", pa.binary(16)),
+            ("source_port", pa.uint16()),
+        )
+    ]
+    counters["netflow_datagrams"] += rows.num_rows
+    for payload, row, realm, received_unix_ns, address, port in zip(*columns, strict=True):
+        message = read_message(payload, 0, len(payload), counters)
+        if message is None:
+            continue
+        origin = Origin(
+            leaf_index, row, realm, received_unix_ns, address, port, message.version, message.observation_domain,
+            message.sequence, message.export_unix_ns, message.uptime_ms, message.sampling, None,
+        )  # fmt: skip
+        _collect_sets(payload, message, origin, state, batch, counters)
+
+
+def _collect_sets(
+    payload: bytes, message: Message, origin: Origin, state: FlowState, batch: _Batch, counters: Counter[str]
+) -> None:
+    view = memoryview(payload)
+    if message.version == NETFLOW5:
+        _, start, end = message.sets[0]
+        batch.add(NETFLOW5_LAYOUT, origin, 0, view[start:end])
+        return
+    prefix = (origin.exporter_address, origin.exporter_port, origin.version, origin.observation_domain)
+    template_sets = _TEMPLATE_SETS[message.version]
+    if message.version == IPFIX:
+        origin = origin._replace(system_init_ms=state.system_init_ms.get(prefix))
+    for set_id, start, end in message.sets:
+        if set_id >= _FIRST_DATA_SET:
+            layout = state.templates.get((*prefix, set_id))
+            if layout is not None:
+                batch.add(layout, origin, set_id, view[start:end])
+                if layout.is_options and message.version == IPFIX:
+                    state.note_system_init(prefix, layout, payload[start:end])
+                    origin = origin._replace(system_init_ms=state.system_init_ms.get(prefix))
+            else:
+                state.wait((*prefix, set_id), WaitingSet(origin, payload[start:end]), counters)
+        elif set_id in template_sets:
+            is_options = set_id == template_sets[1]
+            found = read_templates(payload, start, end, message.version, is_options, counters)
+            for template_id, layout in found:
+                if layout is None:
+                    state.withdraw(prefix, template_id, counters)
+                    continue
+                layout = state.learn((*prefix, template_id), layout, counters)
+                for waiting in state.release((*prefix, template_id)):
+                    counters["late_sets"] += 1
+                    batch.add(layout, waiting.origin, template_id, waiting.body)
+        else:
+            counters["skipped_sets"] += 1
+
+
+def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table]:
+    pieces: dict[str, list[pa.Table]] = {"flows": [], "options": [], "nat": []}
+    orders: dict[str, list[np.ndarray]] = {"flows": [], "options": [], "nat": []}
+    for layout, data_sets in batch.by_layout.values():
+        columns, sizes = _split(layout, data_sets, counters)
+        records = int(sizes.sum())
+        if records == 0:
+            continue
+        kept = [one for one, size in zip(data_sets, sizes, strict=True) if size]
+        sizes = sizes[sizes > 0]
+        starts = np.concatenate(([0], np.cumsum(sizes)[:-1]))
+        order = np.repeat(np.array([one.ordinal for one in kept]) << _SET_SHIFT, sizes)
+        order += np.arange(records) - np.repeat(starts, sizes)
+        origins = [one.origin for one in kept]
+        common = exporter_columns(origins, sizes, [one.template_id for one in kept])
+        if layout.is_options:
+            pieces["options"].append(options_table(common, json_objects(records, _members(layout, columns))))
+            orders["options"].append(order)
+            continue
+        bounds = SetBounds(
+            np.repeat(np.array([one.export_unix_ns for one in origins], "int64"), sizes),
+            np.repeat(np.array([-1 if one.uptime_ms is None else one.uptime_ms for one in origins]), sizes),
+            starts,
+            sizes,
+            np.repeat(np.array([one.system_init_ms or 0 for one in origins], "uint64"), sizes),
+        )
+        mapped = map_columns(layout, columns, records, bounds)
+        if layout is NETFLOW5_LAYOUT:
+            sampling = np.repeat(np.array([one.sampling for one in origins], ">u2"), sizes)
+            mode, interval = (sampling >> 14).astype(">u2"), (sampling & 0x3FFF).astype(">u2")
+            for name, values in (("samplingAlgorithm", mode), ("samplingInterval", interval)):
+                mapped.extra.append((name, ElementType.UNSIGNED, values.view("uint8").reshape(records, 2)))
+        if mapped.estimated_times:
+            counters["estimated_times"] += records
+        pieces["flows"].append(flows_table(common, mapped))
+        orders["flows"].append(order)
+        received = np.repeat(np.array([one.received_unix_ns for one in origins], "int64"), sizes)
+        events = nat_events(mapped, received)
+        if events.record:
+            pieces["nat"].append(nat_table(common, mapped, events))
+            orders["nat"].append(order[events.record])
+    tables = {name: _in_order(name, pieces[name], orders[name]) for name in pieces if pieces[name]}
+    for name, counter in (("flows", "flow_records"), ("options", "options_records"), ("nat", "nat_events")):
+        counters[counter] += tables[name].num_rows if name in tables else 0
+    return tables
+
+
+def _split(layout: Layout, data_sets: list[_DataSet], counters: Counter[str]) -> tuple[list[Column], np.ndarray]:
+    """Columns of all records of the sets, and the number of records of each set."""
+    if layout.is_variable:
+        columns, counts, broken = split_variable([bytes(one.body) for one in data_sets], layout.fields)
+        counters["malformed_records"] += broken
+        return columns, np.array(counts, "int64")
+    length = layout.record_bytes
+    sizes = np.array([len(one.body) // length for one in data_sets], "int64")
+    joined = b"".join(one.body[: size * length] for one, size in zip(data_sets, sizes.tolist(), strict=True) if size)
+    records = np.frombuffer(joined, "uint8").reshape(-1, length)
+    return split_fixed(records, layout.fields), sizes
+
+
+def _members(layout: Layout, columns: list[Column]) -> list[tuple[str, ElementType, Column]]:
+    """Elements of an options record. Scope fields of v9 have numbers of their own (RFC 3954 section 6.1)."""
+    members: list[tuple[str, ElementType, Column]] = []
+    for position, (one, column) in enumerate(zip(layout.fields, columns, strict=True)):
+        if not one.length:  # says nothing, and a template could name hundreds for free
+            continue
+        if layout.netflow9 and position < layout.scope_count:
+            name = _NETFLOW9_SCOPES.get(one.number, f"scope{one.number}")
+            members.append((name, ElementType.UNSIGNED, column))
+            continue
+        if one.enterprise == 0 and one.number == 210:
+            continue
+        name, kind = find_element(one.enterprise, one.number, netflow9=layout.netflow9)
+        members.append((name, kind, column))
+    return members
+
+
+_NETFLOW9_SCOPES = {
+    1: "scopeSystem",
+    2: "scopeInterface",
+    3: "scopeLineCard",
+    4: "scopeCache",
+    5: "scopeTemplate",
+}
+
+
+def _in_order(name: str, tables: list[pa.Table], orders: list[np.ndarray]) -> pa.Table:
+    table = pa.concat_tables(tables).combine_chunks() if len(tables) > 1 else tables[0]
+    order = np.concatenate(orders)
+    if (np.diff(order) < 0).any():
+        table = table.take(pa.array(np.argsort(order, kind="stable")))
+    return table.cast(SCHEMAS[name])

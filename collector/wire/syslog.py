@@ -1,0 +1,148 @@
+"""Syslog decoder: one sealed line in, one `logs` row out, and a `nat` row where the line states a
+translation.
+"""
+
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from archive.decoder import Decoded
+from archive.schema import SCHEMAS, UNKNOWN_ADDRESS
+from collector.wire.addresses import AddressCache
+from collector.wire.chunk_rows import column_array, common_columns, rows_of_kinds
+from collector.wire.connection_fields import Translation
+from collector.wire.conntrack import ConntrackReader
+from collector.wire.device_time import DeviceTimeReader
+from collector.wire.netfilter import NetfilterReader
+from collector.wire.syslog_header import parse_header
+from collector.wire.text_encoding import decode_text
+
+_PARSED_COLUMNS = (
+    "format", "facility", "severity", "device_time", "hostname", "app_name", "process_id", "message_id",
+    "structured_data", "message", "encoding", "source_address", "source_port", "destination_address",
+    "destination_port", "protocol", "action", "user",
+)  # fmt: skip
+_NO_CONNECTION = (None, None, None, None, None, "", "")
+
+
+class SyslogDecoder:
+    """Decoder of listeners of kind `syslog`. Stateless between chunks; never raises on any payload.
+
+    `zone` names the time zone of lines that carry local time without offset. `format` of a row is the most
+    specific form understood: `netfilter`, `conntrack`, `ulogd`, else `rfc5424` or `rfc3164`, else `unknown`
+    with the whole line in `message`. A trailing newline or NUL is not part of `message`.
+    """
+
+    kinds = frozenset({"syslog"})
+
+    def __init__(self, zone: str = "Asia/Bangkok") -> None:
+        self._zone = ZoneInfo(zone)
+
+    def initial_state(self) -> Any:
+        return None
+
+    def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
+        rows = rows_of_kinds(chunk, self.kinds)
+        if rows.num_rows == 0:
+            return Decoded({}, state)
+        payloads = column_array(rows, "payload", pa.binary()).to_pylist()
+        arrivals = column_array(rows, "received_unix_ns", pa.int64()).to_pylist()
+        lines, translations = self._parse_lines(payloads, arrivals)
+        columns = common_columns(rows, leaf_index)
+        logs = _logs_table(rows, columns, lines)
+        tables = {"logs": logs}
+        counters = {"syslog_lines": rows.num_rows}
+        _count(counters, "syslog_unknown_lines", sum(line[0] == "unknown" for line in lines))
+        _count(counters, "syslog_escaped_lines", sum(line[10] == "escaped" for line in lines))
+        if translations:
+            tables["nat"] = _nat_table(rows, columns, translations, arrivals)
+            counters["nat_events"] = len(translations)
+        return Decoded(tables, state, 0, counters)
+
+    def _parse_lines(
+        self, payloads: list[bytes], arrivals: list[int]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[int, Translation]]]:
+        addresses = AddressCache()
+        times = DeviceTimeReader(self._zone)
+        netfilter = NetfilterReader(addresses)
+        conntrack = ConntrackReader(addresses)
+        lines: list[tuple[Any, ...]] = []
+        translations: list[tuple[int, Translation]] = []
+        for position, payload in enumerate(payloads):
+            text, encoding = decode_text(payload.rstrip(b"\r\n\x00"))
+            (form, priority, device_time, hostname, app_name, process_id, message_id, data, start) = parse_header(
+                text, arrivals[position], times
+            )
+            message = text[start:] if start else text
+            found = _NO_CONNECTION
+            connection = netfilter.read(message)
+            if connection is None:
+                tracked = conntrack.read(message)
+                if tracked is not None:
+                    connection, translation = tracked
+                    if translation is not None:
+                        translations.append((position, translation))
+            if connection is not None:
+                form = connection.format
+                found = (*connection[1:], "")
+            facility, severity = (None, None) if priority is None else (priority >> 3, priority & 7)
+            lines.append(
+                (form, facility, severity, device_time, hostname, app_name, process_id, message_id, data, message,
+                 encoding, *found)
+            )  # fmt: skip
+        return lines, translations
+
+
+def _logs_table(rows: pa.Table, common: dict[str, pa.Array], lines: list[tuple[Any, ...]]) -> pa.Table:
+    schema = SCHEMAS["logs"]
+    columns = dict(common)
+    columns["sender_address"] = column_array(rows, "source_address", pa.binary(16))
+    columns["sender_port"] = column_array(rows, "source_port", pa.uint16())
+    columns["transport"] = column_array(rows, "transport", pa.string())
+    columns["listener"] = column_array(rows, "listener", pa.string())
+    columns["truncated"] = column_array(rows, "truncated", pa.bool_())
+    for name, values in zip(_PARSED_COLUMNS, zip(*lines, strict=True), strict=True):
+        kind = schema.field(name).type
+        columns[name] = pa.array(values, pa.int64()).cast(kind) if name == "device_time" else pa.array(values, kind)
+    return pa.Table.from_arrays([columns[field.name] for field in schema], schema=schema)
+
+
+def _nat_table(
+    rows: pa.Table,
+    common: dict[str, pa.Array],
+    translations: list[tuple[int, Translation]],
+    arrivals: list[int],
+) -> pa.Table:
+    """`nat` rows of kind session. Ports 0 to 0 and a null inside port: the protocol has no ports (ICMP)."""
+    schema = SCHEMAS["nat"]
+    positions = pa.array(np.fromiter((position for position, _ in translations), "int64", len(translations)))
+    found = [translation for _, translation in translations]
+    columns: dict[str, Any] = {name: array.take(positions) for name, array in common.items()}
+    columns["sender_address"] = column_array(rows, "source_address", pa.binary(16)).take(positions)
+    columns["outside_address"] = [one.outside_address for one in found]
+    columns["outside_port_low"] = columns["outside_port_high"] = [one.outside_port or 0 for one in found]
+    columns["protocol"] = [one.protocol for one in found]
+    columns["destination_address"] = [
+        None if one.destination_address == UNKNOWN_ADDRESS else one.destination_address for one in found
+    ]
+    columns["destination_port"] = [one.destination_port for one in found]
+    columns["inside_address"] = [one.inside_address for one in found]
+    columns["inside_port"] = [one.inside_port for one in found]
+    columns["event"] = [one.event for one in found]
+    times = [arrivals[position] if one.time_unix_ns is None else one.time_unix_ns for position, one in translations]
+    columns["time"] = pa.array(times, pa.int64()).cast(schema.field("time").type)
+    columns["kind"] = ["session"] * len(found)
+    columns["quality"] = ["arrival" if one.time_unix_ns is None else "exact" for one in found]
+    columns["mapping_id"] = [one.mapping_id for one in found]
+    arrays = [
+        values if isinstance(values, pa.Array) else pa.array(values, field.type)
+        for field, values in ((field, columns[field.name]) for field in schema)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _count(counters: dict[str, int], name: str, number: int) -> None:
+    if number:
+        counters[name] = number

@@ -1,0 +1,142 @@
+"""`phayan who`, `search`, `status`: questions to the running appliance of a data directory."""
+
+import csv
+import json
+import sys
+from typing import Any
+
+import click
+
+from archive.local_rpc import call_local
+from deploy.layout import find_data_directory, open_appliance
+from deploy.options import data_option, format_option
+
+FOUND, NOTHING = 0, 3
+
+
+def _ask(data: str | None, op: str, **arguments: Any) -> Any:
+    appliance = open_appliance(str(find_data_directory(data)), None)
+    return call_local(appliance.ask_socket, op, **arguments)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@click.command("who")
+@click.argument("address", required=False)
+@click.option("--port", help="Port of ADDRESS")
+@click.option("--proto", help="tcp, udp, icmp or a number")
+@click.option("--to", "to", metavar="ADDRESS[:PORT]", help="Where the connection went")
+@click.option("--at", "at", required=True, metavar="TIME", help="Moment, e.g. 2026-11-20T08:01:12+07:00")
+@click.option("--tolerance", metavar="SECONDS", type=float, help="Half width of the window [default: 60]")
+@click.option("--realm", help="Only this realm")
+@format_option("table", "json")
+@data_option
+def who_command(
+    address: str | None,
+    port: str | None,
+    proto: str | None,
+    to: str | None,
+    at: str,
+    tolerance: float | None,
+    realm: str | None,
+    output: str,
+    data: str | None,
+) -> None:
+    """Who was using ADDRESS (and port) at a moment? Exit 0 found, 3 nobody, 2 could not ask."""
+    result = _ask(
+        data,
+        "who",
+        address=address,
+        port=port,
+        protocol=proto,
+        to=to,
+        at=at,
+        tolerance_seconds=tolerance,
+        realm=realm,
+    )
+    if output == "json":
+        _print_json(result)
+    else:
+        _print_who(result)
+    sys.exit(FOUND if result["candidates"] else NOTHING)
+
+
+def _print_who(result: dict[str, Any]) -> None:
+    asked = result["asked"]
+    click.echo(f"asked: {asked['from']} to {asked['until']} (moment {asked['at']})")
+    click.echo(f"answer: {result['certainty']} - {result['sentence']['en']}")
+    click.echo(f"        {result['sentence']['th']}")
+    if result["why"]:
+        click.echo(f"        {result['why']}")
+    for number, candidate in enumerate(result["candidates"], 1):
+        name = candidate["person"] or "(person not recorded)"
+        click.echo(f"{number}. {name}, account {candidate['account'] or '-'}: {candidate['certainty']}")
+        for step in candidate["steps"]:
+            place = f"leaf {step['leaf_index']} row {step['row']}" if step["leaf_index"] is not None else "no record"
+            click.echo(
+                f"     {step['step']:15} {step['value'] or '-':28} {step['certainty']:12} {place}; {step['why']}"
+            )
+    for loss in result["losses"]:
+        click.echo(f"loss: {loss['from']} to {loss['until']} at {loss['listener']} ({loss['how']})")
+
+
+@click.command("search")
+@click.argument("query", required=False, default="")
+@click.option("--since", metavar="TIME", help="From this moment [default: one day ago]")
+@click.option("--until", metavar="TIME", help="Until this moment [default: now]")
+@click.option("--limit", type=int, default=50, show_default=True, help="Rows, at most 10000")
+@format_option("table", "json", "csv")
+@data_option
+def search_command(query: str, since: str | None, until: str | None, limit: int, output: str, data: str | None) -> None:
+    """Search all records: src:10.0.1.7 dport:443 user:somchai "free text" -action:deny. Exit 0 found, 3 nothing."""
+    result = _ask(data, "search", query=query, since=since, until=until, limit=limit)
+    rows = result["rows"]
+    if output == "json":
+        _print_json(result)
+    elif output == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(["time", "table", "source", "destination", "what", "sender", "log", "leaf_index", "row"])
+        for row in rows:
+            s = row["summary"]
+            writer.writerow(
+                [row["time"], row["table"], s["source"], s["destination"], s["what"], s["sender"]]
+                + [row["log"], row["leaf_index"], row["row"]]
+            )
+    else:
+        for row in rows:
+            s = row["summary"]
+            click.echo(
+                f"{row['time']} {row['table']:8} {s['source']:>24} -> {s['destination']:24} {s['what']} "
+                f"[leaf {row['leaf_index']} row {row['row']}]"
+            )
+        if result["more"]:
+            click.echo(f"(more than {limit} rows; narrow the question or raise --limit)", err=True)
+    sys.exit(FOUND if rows else NOTHING)
+
+
+@click.command("status")
+@format_option("table", "json")
+@data_option
+def status_command(output: str, data: str | None) -> None:
+    """Counters, lags, losses and alarms of the running appliance."""
+    result = _ask(data, "status")
+    if output == "json":
+        _print_json(result)
+        return
+    click.echo(f"log {result['log']}, {result['tree_size']} leaves" + (", DEMO DATA" if result["demo"] else ""))
+    click.echo(f"received {result['received']}, sealed {result['sealed']}, indexed {result['indexed']} records")
+    for name, counts in result["streams"].items():
+        click.echo(f"  {name:10} received {counts['received']}, sealed {counts['sealed']}, indexed {counts['indexed']}")
+    click.echo(f"oldest unsealed file {result['seal_lag_seconds']} s, {result['index_lag_leaves']} leaves to index")
+    if result["torn_bytes"]:
+        click.echo(f"{result['torn_bytes']} bytes of half-written records were cut off after a crash")
+    click.echo(f"datagrams dropped by the kernel: {result['kernel_drops']}")
+    for loss in result["losses"][:5]:
+        click.echo(f"loss: {loss['from']} to {loss['until']} at {loss['listener']} ({loss['how']})")
+    for alarm in result["alarms"]:
+        click.echo(f"ALARM {alarm['code']} ({alarm['source']}) since {alarm['since']}: {alarm['message']}")
+        click.echo(f"      {alarm['details']}; {alarm['what_to_do']}")
+    if not result["alarms"]:
+        click.echo("no alarms")

@@ -1,0 +1,95 @@
+"""`phayan init` and `phayan up`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from archive.errors import ArchiveStateError, AskError
+from archive.local_rpc import call_local
+from deploy.errors import StartError
+from deploy.first_start import create_appliance
+from deploy.layout import Appliance, open_appliance
+from deploy.options import config_option, data_option
+from deploy.supervisor import Supervisor
+
+
+@click.command("init")
+@data_option
+@config_option
+@click.option("--origin", help="Name of the log, a schema-less URL [default: made from the host's name]")
+def init_command(data: str | None, config: str | None, origin: str | None) -> None:
+    """Make a data directory with a new log and its keys."""
+    appliance = open_appliance(data, config)
+    name = create_appliance(appliance, origin)
+    click.echo(f"log {name} in {appliance.directory}; its newest head is kept in {appliance.paths.head}")
+
+
+@click.command("up")
+@data_option
+@config_option
+@click.option("--demo", is_flag=True, help="Run a small invented office in a data directory of its own")
+def up_command(data: str | None, config: str | None, demo: bool) -> None:
+    """Run the whole appliance in the foreground; make the data directory when it is missing."""
+    appliance = open_appliance(data, config, demo=demo)
+    if demo and appliance.paths.log.exists() and not (appliance.directory / "demo").exists():
+        raise StartError(f"{appliance.directory} holds real data; a demo never mixes with it")
+    if not appliance.paths.log.exists():
+        create_appliance(appliance)
+        click.echo(f"new log {appliance.paths.origin()} in {appliance.directory}")
+    for report in appliance.paths.run.glob("*.json"):
+        report.unlink()
+    supervisor = Supervisor(appliance, process_commands(appliance))
+    supervisor.run(lambda: _print_addresses(appliance))
+
+
+def process_commands(appliance: Appliance) -> dict[str, list[str]]:
+    """Command line of every process."""
+    options = ["--data", str(appliance.directory)]
+    if appliance.config_path:
+        options += ["--config", str(appliance.config_path)]
+    names = ["sealer", "accounts", "ask", "timers", "collector", "radius"]
+    return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
+
+
+def _print_addresses(appliance: Appliance) -> None:
+    config = appliance.config
+    lines = [
+        "",
+        "Phayan is running. Stop it with Ctrl-C.",
+        f"  admin pages  http://{_host(config.admin.address)}:{config.admin.port}/",
+        f"  portal       https://{_host(config.portal.address)}:{config.portal.https_port}/",
+        f"  syslog       UDP {_ports(config.syslog.udp_ports)}, TCP {_ports(config.syslog.tcp_ports)}",
+        f"  NetFlow      UDP {_ports(config.netflow.ports)}",
+        f"  RADIUS       UDP {config.radius.authentication_port}, {config.radius.accounting_port}",
+    ]
+    try:
+        secret = call_local(appliance.ask_socket, "setup_secret")["secret"]
+    except (AskError, ArchiveStateError):
+        secret = None
+    if secret:
+        lines += [
+            "",
+            "First time here: make the first administrator with this one-time link",
+            f"  http://{_host(config.admin.address)}:{config.admin.port}/setup?secret={secret}",
+        ]
+    click.echo("\n".join(lines), err=False)
+    sys.stdout.flush()
+
+
+def _host(address: str) -> str:
+    if address in ("0.0.0.0", "::"):  # noqa: S104
+        return "localhost"
+    return f"[{address}]" if ":" in address else address
+
+
+def _ports(ports: list[int]) -> str:
+    return " ".join(str(port) for port in ports) or "none"
+
+
+def relative(path: Path) -> str:
+    """A path as short as it can be shown."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

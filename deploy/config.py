@@ -1,0 +1,247 @@
+"""The one configuration file, `phayan.toml`: every setting, its default and its range. Unknown keys are refused."""
+
+import difflib
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from deploy.errors import ConfigError
+
+RETENTION_FLOOR_DAYS = 90
+"""Computer Crime Act section 26: at least 90 days from receipt."""
+DEFAULT_RETENTION_DAYS = 92
+RETENTION_CEILING_DAYS = 800
+"""Two years and a margin; longer keeping needs a legal hold with a scope, not a setting for everybody."""
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _is_address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError("valid is an IPv4 or IPv6 address") from None
+    return value
+
+
+def _is_network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError("valid is a network such as 10.0.0.0/8") from None
+    return value
+
+
+Address = Annotated[str, Field(description="IPv4 or IPv6 address")]
+
+
+class SiteSettings(_Section):
+    """Who runs this appliance."""
+
+    name: str = Field("โรงเรียน / School", max_length=200, description="Name shown on the portal and on packages")
+    zone: str = Field("Asia/Bangkok", description="Time zone of the site, and of devices that send local time")
+
+    @field_validator("zone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            raise ValueError("valid is a zone name such as Asia/Bangkok") from None
+        return value
+
+
+class ArchiveSettings(_Section):
+    """The journal, its seal and its index."""
+
+    retention_days: int = Field(
+        DEFAULT_RETENTION_DAYS,
+        ge=RETENTION_FLOOR_DAYS,
+        le=RETENTION_CEILING_DAYS,
+        description="Days a record is kept from its receipt",
+    )
+    head_file: str = Field("", description="Newest signed checkpoint; empty: DIR.head beside the data directory")
+    index_dsn: str = Field(
+        "", description="ClickHouse: empty for the embedded engine, or http(s)://user:pass@host:port"
+    )
+    spool_close_seconds: float = Field(10.0, ge=0.2, le=10.0, description="A spool file is closed after this time")
+    head_interval_seconds: float = Field(10.0, ge=0.2, le=300.0, description="At most one checkpoint in this time")
+    verify_at: str = Field(
+        "02:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Site time of the nightly verification"
+    )
+
+
+class SyslogSettings(_Section):
+    """Syslog receivers."""
+
+    address: Address = Field("::", description="Address to listen on; :: is every address, IPv4 and IPv6")
+    udp_ports: list[Port] = Field([5514], max_length=16, description="UDP ports")
+    tcp_ports: list[Port] = Field([5514], max_length=16, description="TCP ports")
+
+    _check = field_validator("address")(_is_address)
+
+
+class NetflowSettings(_Section):
+    """NetFlow and IPFIX receivers."""
+
+    address: Address = Field("::", description="Address to listen on")
+    ports: list[Port] = Field([2055, 4739], max_length=16, description="UDP ports")
+
+    _check = field_validator("address")(_is_address)
+
+
+class RadiusClientSettings(_Section):
+    """A NAS, or a network of them, that may ask."""
+
+    network: str = Field(description="Address or network of the NAS")
+    secret: str = Field(min_length=8, max_length=128, description="Shared secret; at least 16 characters are advised")
+    name: str = Field("", max_length=64, description="Name in records and status")
+    require_message_authenticator: Literal["yes", "learned", "no"] = Field(
+        "learned", description="Drop Access-Requests without Message-Authenticator: yes, once it was seen, or never"
+    )
+    limit_proxy_state: bool = Field(True, description="Drop requests with Proxy-State but no Message-Authenticator")
+
+    _check = field_validator("network")(_is_network)
+
+
+class RadiusSettings(_Section):
+    """The RADIUS server."""
+
+    address: Address = Field("0.0.0.0", description="Address to listen on")  # noqa: S104
+    authentication_port: Port = Field(1812, description="UDP port for Access-Request")
+    accounting_port: Port = Field(1813, description="UDP port for Accounting-Request")
+    client: list[RadiusClientSettings] = Field([], description="The devices that may ask")
+
+    _check = field_validator("address")(_is_address)
+
+
+class PortalSettings(_Section):
+    """The captive portal."""
+
+    address: Address = Field("0.0.0.0", description="Address to listen on")  # noqa: S104
+    http_port: Port = Field(8080, description="Answers probes and redirects, nothing else")
+    https_port: Port = Field(8443, description="Every form, and the captive portal API")
+    host_name: str = Field("", max_length=253, description="Name or address phones are sent to; empty: as they asked")
+
+    _check = field_validator("address")(_is_address)
+
+
+class AdminSettings(_Section):
+    """The admin pages."""
+
+    address: Address = Field("127.0.0.1", description="Address to listen on; only loopback goes without TLS")
+    port: Port = Field(8090, description="TCP port")
+
+    _check = field_validator("address")(_is_address)
+
+
+class DirectorySettings(_Section):
+    """An LDAP directory for accounts that are not local."""
+
+    host: str = Field("", description="Server name; empty: no directory")
+    port: Port = Field(636, description="TCP port")
+    tls: Literal["ldaps", "start_tls"] = Field(
+        "ldaps", description="How the connection is secured; there is no plain way"
+    )
+    ca_file: str = Field("", description="PEM file of the authority that issued the server's certificate")
+    server_name: str = Field("", description="Name in the certificate when it is not the host")
+    base_dn: str = Field("", description="Where people are searched")
+    bind_dn: str = Field("", description="Account that searches")
+    bind_password: str = Field("", description="Its password")
+    user_filter: str = Field("(uid={name})", description="Search filter; {name} is the escaped account name")
+
+
+class RealmSettings(_Section):
+    """Sources whose inside addresses belong together."""
+
+    network: str = Field(description="Network of the sources")
+    name: str = Field(pattern=r"^[a-z0-9_-]{1,32}$", description="Realm of these sources")
+
+    _check = field_validator("network")(_is_network)
+
+
+class Config(_Section):
+    """All settings."""
+
+    site: SiteSettings = SiteSettings()
+    archive: ArchiveSettings = ArchiveSettings()
+    syslog: SyslogSettings = SyslogSettings()
+    netflow: NetflowSettings = NetflowSettings()
+    radius: RadiusSettings = RadiusSettings()
+    portal: PortalSettings = PortalSettings()
+    admin: AdminSettings = AdminSettings()
+    directory: DirectorySettings = DirectorySettings()
+    realm: list[RealmSettings] = []
+
+
+def load_config(path: Path | None) -> Config:
+    """Settings of a file, or the defaults for None. Raises ConfigError: one sentence with setting, value and valid range."""
+    if path is None:
+        return Config()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return parse_config(values, str(path))
+
+
+def parse_config(values: dict[str, Any], source: str) -> Config:
+    """Settings from a parsed TOML document. Raises ConfigError."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_sentence(error.errors()[0])}") from None
+
+
+def _sentence(problem: Any) -> str:
+    place = [str(part) for part in problem["loc"]]
+    setting = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        known = _known_names(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        return f"unknown setting {setting!r}; {hint}"
+    if problem["type"] == "missing":
+        return f"setting {setting!r} is missing"
+    limits = problem.get("ctx", {})
+    field = _field_of(place)
+    valid = str(problem["msg"]).removeprefix("Value error, ")
+    if "ge" in limits or "le" in limits:
+        bounds = {type(m).__name__: m for m in (field.metadata if field else [])}
+        low, high = getattr(bounds.get("Ge"), "ge", None), getattr(bounds.get("Le"), "le", None)
+        if low is not None and high is not None:
+            valid = f"valid are {low} to {high}"
+    if setting == "archive.retention_days":
+        valid += " (the law asks for at least 90 days)"
+    return f"setting {setting!r} is {problem['input']!r}; {valid}"
+
+
+def _model_at(place: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = Config
+    for part in place:
+        if part.isdigit() or part not in model.model_fields:
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        inner = getattr(annotation, "__args__", (annotation,))[0]
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return model
+
+
+def _known_names(place: list[str]) -> list[str]:
+    return list(_model_at(place).model_fields)
+
+
+def _field_of(place: list[str]) -> Any:
+    names = [part for part in place if not part.isdigit()]
+    return _model_at(names[:-1]).model_fields.get(names[-1]) if names else None

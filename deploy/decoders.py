@@ -1,0 +1,13 @@
+"""Which decoders the index uses. The archive knows only their protocol; here they are plugged in."""
+
+from archive.index.decoding import ChunkDecoder, RealmTable
+from archive.own_events import OwnEventsDecoder
+from authgw.decoder import SessionDecoder
+from collector.wire.flows import FlowDecoder
+from collector.wire.syslog import SyslogDecoder
+
+
+def make_chunk_decoder(zone: str, realms: tuple[tuple[str, str], ...]) -> ChunkDecoder:
+    """Called in the decode worker; arguments are plain so that they cross the process boundary."""
+    decoders = [SyslogDecoder(zone), FlowDecoder(), SessionDecoder(), OwnEventsDecoder()]
+    return ChunkDecoder(decoders, RealmTable(realms))

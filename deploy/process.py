@@ -1,0 +1,66 @@
+"""`python -m deploy.process NAME --data DIR`: one process of the appliance. What systemd starts in production.
+
+Exit codes: 0 stopped, 78 (EX_CONFIG) cannot start as configured with one sentence on stderr, else a crash to restart from.
+"""
+
+import argparse
+import ctypes
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+from archive.errors import ArchiveError
+from authgw.errors import AuthgwError
+from collector.errors import CollectorError
+from deploy import processes
+from deploy.errors import DeployError
+from deploy.layout import Appliance, open_appliance
+
+EX_CONFIG = 78
+FATAL_CODES = frozenset(
+    {
+        "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
+        "head_locked", "head_root", "archive_state", "no_log", "spool_sequence",
+    }
+)  # fmt: skip
+"""Codes that a restart cannot cure."""
+_PR_SET_PDEATHSIG = 1
+
+Run = Callable[[Appliance, threading.Event], None]
+
+PROCESSES: dict[str, Run] = {
+    "accounts": processes.run_accounts_process,
+    "sealer": processes.run_sealer_process,
+    "ask": processes.run_ask_process,
+    "timers": processes.run_timers_process,
+    "collector": processes.run_collector_process,
+    "radius": processes.run_radius_process,
+}
+"""In the order they are started; they are stopped in `STOP_ORDER` of the supervisor."""
+
+
+def main() -> int:
+    """Run one process until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.process")
+    parser.add_argument("name", choices=sorted(PROCESSES))
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--config")
+    options = parser.parse_args()
+    # Children of a supervisor that is killed end in order instead of holding ports and locks.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    logging.basicConfig(level=logging.INFO, format=f"{options.name}: %(levelname)s %(message)s", stream=sys.stderr)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        PROCESSES[options.name](open_appliance(options.data, options.config), stop)
+    except (DeployError, ArchiveError, CollectorError, AuthgwError) as error:
+        print(f"{options.name}: {error}", file=sys.stderr, flush=True)
+        return EX_CONFIG if error.code in FATAL_CODES or isinstance(error, DeployError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

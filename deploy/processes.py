@@ -1,0 +1,131 @@
+"""Each process of the appliance, built from the configuration. No logic of its own."""
+
+import threading
+from pathlib import Path
+
+from archive.ask.service import AskSettings, run_ask
+from archive.sealer_service import run_sealer
+from authgw.accounts.service import AccountsSettings, run_accounts
+from authgw.directory.ldap import DirectorySettings
+from authgw.radius.clients import RadiusClient
+from authgw.radius.service import RadiusSettings, run_radius
+from collector.service import CollectorSettings, Listener, run_collector
+from deploy.decoders import make_chunk_decoder
+from deploy.layout import Appliance
+from deploy.timers import run_timers
+
+
+def realm_networks(appliance: Appliance) -> tuple[tuple[str, str], ...]:
+    """Sources to realms, as plain values."""
+    return tuple((realm.network, realm.name) for realm in appliance.config.realm)
+
+
+def listeners(appliance: Appliance) -> list[Listener]:
+    """Every socket of the collector."""
+    syslog, netflow = appliance.config.syslog, appliance.config.netflow
+    return [
+        *(Listener("syslog", "udp", syslog.address, port) for port in syslog.udp_ports),
+        *(Listener("syslog", "tcp", syslog.address, port) for port in syslog.tcp_ports),
+        *(Listener("netflow", "udp", netflow.address, port) for port in netflow.ports),
+    ]
+
+
+def directory_settings(appliance: Appliance) -> DirectorySettings | None:
+    """The LDAP server, if one is configured."""
+    values = appliance.config.directory
+    if not values.host:
+        return None
+    return DirectorySettings(
+        host=values.host,
+        port=values.port,
+        tls=values.tls,
+        ca_file=Path(values.ca_file) if values.ca_file else None,
+        server_name=values.server_name or None,
+        base_dn=values.base_dn,
+        bind_dn=values.bind_dn,
+        bind_password=values.bind_password,
+        user_filter=values.user_filter,
+    )
+
+
+def run_collector_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Receive syslog and flows."""
+    run_collector(
+        CollectorSettings(
+            spool_directory=appliance.paths.spool,
+            run_directory=appliance.paths.run,
+            listeners=listeners(appliance),
+            close_after_seconds=appliance.config.archive.spool_close_seconds,
+        ),
+        stop,
+    )
+
+
+def run_radius_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Answer RADIUS."""
+    values = appliance.config.radius
+    clients = tuple(
+        RadiusClient(
+            network=client.network,
+            secret=client.secret.encode(),
+            name=client.name,
+            require_message_authenticator=client.require_message_authenticator,
+            limit_proxy_state=client.limit_proxy_state,
+        )
+        for client in values.client
+    )
+    run_radius(
+        RadiusSettings(
+            listen_address=values.address,
+            auth_port=values.authentication_port,
+            acct_port=values.accounting_port,
+            clients=clients,
+            spool_directory=appliance.paths.spool,
+            accounts_path=appliance.accounts_path,
+            run_directory=appliance.paths.run,
+            directory=directory_settings(appliance),
+            close_after_seconds=appliance.config.archive.spool_close_seconds,
+        ),
+        stop,
+    )
+
+
+def run_accounts_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Keep the accounts."""
+    run_accounts(
+        AccountsSettings(
+            accounts_path=appliance.accounts_path,
+            spool_directory=appliance.paths.spool,
+            socket_path=appliance.accounts_socket,
+            close_after_seconds=appliance.config.archive.spool_close_seconds,
+        ),
+        stop,
+    )
+
+
+def run_sealer_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Seal."""
+    run_sealer(appliance.paths, appliance.config.archive.head_interval_seconds, stop)
+
+
+def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Index and answer."""
+    config = appliance.config
+    run_ask(
+        AskSettings(
+            paths=appliance.paths,
+            dsn=appliance.index_dsn,
+            zone=config.site.zone,
+            retention_days=config.archive.retention_days,
+            demo=appliance.demo,
+            close_after_seconds=config.archive.spool_close_seconds,
+            decoder_factory=make_chunk_decoder,
+            decoder_arguments=(config.site.zone, realm_networks(appliance)),
+        ),
+        stop,
+    )
+
+
+def run_timers_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Verify at night and when asked."""
+    run_timers(appliance, stop)
