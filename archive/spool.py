@@ -39,6 +39,8 @@ CLOSE_AFTER_SECONDS = 10.0
 """Bounds the delay between received and sealed on a quiet stream."""
 COMMIT_INTERVAL_SECONDS = 0.1
 """Unacknowledged records become durable within this time; a power failure can lose no more of them."""
+MAX_FAILED_RANGES = 1000
+"""Abandoned files remembered for waiters, who wait at most seconds; older ones have been answered."""
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 NO_SOURCE = (bytes(16), 0)
@@ -71,7 +73,7 @@ class SpoolWriter:
         self._size = self._records = 0
         self._next_ticket = 0
         self._durable_ticket = -1
-        self._failed_tickets: tuple[int, int] = (-1, -1)
+        self._failed_tickets: list[tuple[int, int]] = []
         self._waiters = 0
         self._received_total = 0
         self._dropped: dict[str, int] = {}
@@ -198,7 +200,8 @@ class SpoolWriter:
         os.close(self._mark)
 
     def _is_failed(self, ticket: int) -> bool:
-        return self._failed_tickets[0] <= ticket <= self._failed_tickets[1] and ticket > self._durable_ticket
+        """Whether the file of `ticket` was abandoned before it was durable; later files do not cure that."""
+        return any(first <= ticket <= last for first, last in self._failed_tickets)
 
     def _find_next_sequence(self) -> int:
         taken = [-1]
@@ -279,7 +282,9 @@ class SpoolWriter:
 
     def _abandon_file(self) -> None:
         """After a failed write or sync: leave the file to the sealer (its lock goes with it), fail the waiters."""
-        self._failed_tickets = (self._durable_ticket + 1, self._next_ticket - 1)
+        if self._next_ticket - 1 > self._durable_ticket:
+            self._failed_tickets.append((self._durable_ticket + 1, self._next_ticket - 1))
+            del self._failed_tickets[:-MAX_FAILED_RANGES]
         os.close(self._descriptor)
         self._descriptor = -1
         self._changed.notify_all()

@@ -25,6 +25,8 @@ REMEMBER_SECONDS = 300
 """How long a right password is remembered: long enough for the re-authentications of one roaming device."""
 MAX_REMEMBERED = 10_000
 """About 2 MB; the people of a large office."""
+MAX_COMPUTATIONS_AT_ONCE = 4
+"""Each takes 19 MiB: a storm of logins may use 76 MiB of memory, not 19 MiB for each worker."""
 
 _HASHER = PasswordHasher(
     time_cost=ARGON2_TIME_COST,
@@ -75,6 +77,7 @@ class PasswordChecker:
         self._remembered: OrderedDict[bytes, int] = OrderedDict()
         self._lock = threading.Lock()
         self._dummy_hash = hash_password(secrets.token_urlsafe(24))
+        self._turns = threading.BoundedSemaphore(MAX_COMPUTATIONS_AT_ONCE)
         self.computations = 0
 
     def is_right(self, stored_hash: str | None, candidates: Sequence[bytes]) -> bool:
@@ -90,9 +93,11 @@ class PasswordChecker:
         return False
 
     def _verify(self, stored_hash: str, password: bytes) -> bool:
-        self.computations += 1
+        with self._lock:
+            self.computations += 1
         try:
-            return _HASHER.verify(stored_hash, password) and bool(password)
+            with self._turns:
+                return _HASHER.verify(stored_hash, password) and bool(password)
         except (Argon2Error, InvalidHashError, ValueError):
             return False
 

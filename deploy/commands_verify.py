@@ -1,6 +1,5 @@
 """`phayan verify`: works from the files alone, with everything stopped."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def verify_command(checkpoint: str | None, output: str, data: str | None, config
     note = Path(checkpoint).read_bytes() if checkpoint else None
     report = verify_archive(appliance.directory, appliance.paths.head, checkpoint=note)
     if output == "json":
-        click.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        click.echo(report.to_json())
     else:
-        click.echo(report.to_text())
+        click.echo(report.to_text(), nl=False)
     sys.exit(report.exit_code)

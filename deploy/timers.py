@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from deploy.layout import Appliance
 REPORT_SECONDS = 5.0
 SHOWN_DEFECTS = 10
 """Defects written into the record; `phayan verify` prints all."""
+VERDICTS = {0: "intact", 1: "defect", 2: "could_not_run"}
 NS = 1_000_000_000
 
 log = logging.getLogger(__name__)
@@ -51,20 +52,20 @@ class VerifyTimer:
         with self._lock:
             started = time.monotonic()
             report = verify_archive(self.appliance.directory, self.appliance.paths.head)
-            result = report.to_json()
             values = {
                 "process": "timers",
                 "why": why,
-                "verdict": result["verdict"],
+                "verdict": VERDICTS[report.exit_code],
                 "exit_code": report.exit_code,
-                "tree_size": result.get("tree_size"),
-                "root": result.get("root"),
-                "records": result.get("records"),
-                "bytes": result.get("bytes"),
-                "freshness": result.get("freshness"),
-                "defects": len(result["defects"]),
-                "first_defects": result["defects"][:SHOWN_DEFECTS],
-                "message": result["defects"][0]["message"] if result["defects"] else "",
+                "tree_size": report.tree_size,
+                "root": report.root,
+                "records": report.records,
+                "bytes": report.bytes,
+                "freshness": report.freshness,
+                "statements": [statement.message for statement in report.statements],
+                "defects": report.defect_count,
+                "first_defects": [asdict(defect) for defect in report.defects[:SHOWN_DEFECTS]],
+                "message": report.could_not_run or (report.defects[0].message if report.defects else ""),
                 "seconds": round(time.monotonic() - started, 3),
             }
             ticket = self.writer.append(

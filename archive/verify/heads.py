@@ -61,8 +61,8 @@ def _read_line(path: Path) -> str:
 
 
 def read_heads(directory: Path, head_path: Path, key: VerifierKey | None, report: Report) -> Heads:
-    """The head first, because it is written first: a checkpoint newer than it can then only mean tampering, unless
-    the sealer published in between, which a second look at the head shows.
+    """The head first, because it is written first: a checkpoint newer than it can then only mean tampering,
+    unless the sealer published in between, which a second look at the head shows.
     """
     head_name = report.head_file
     head_bytes = _read_bytes(head_path)
@@ -78,7 +78,9 @@ def read_heads(directory: Path, head_path: Path, key: VerifierKey | None, report
 
 
 def parse_anchor(data: bytes, key: VerifierKey | None, report: Report) -> Checkpoint | None:
-    """A checkpoint kept elsewhere. Raises ArchiveFormatError when it is none at all; that is not the archive's fault."""
+    """A checkpoint kept elsewhere. Raises ArchiveFormatError when it is none at all; that is not the
+    archive's fault.
+    """
     note = parse_note(data)
     checkpoint = parse_checkpoint(note)
     if key is None:
@@ -93,7 +95,9 @@ def parse_anchor(data: bytes, key: VerifierKey | None, report: Report) -> Checkp
     return checkpoint
 
 
-def _check_note(what: str, file: str, data: bytes | None, key: VerifierKey | None, report: Report) -> Checkpoint | None:
+def _check_note(
+    what: str, file: str, data: bytes | None, key: VerifierKey | None, report: Report
+) -> Checkpoint | None:
     if data is None:
         report.add_defect(f"{what}_missing", file)
         return None

@@ -1,4 +1,7 @@
-"""Leaves: canonical JSON (RFC 8785), the fields of each kind and their types (docs/FORMAT.md, "Leaf"). Pure."""
+"""Leaves: canonical JSON (RFC 8785), fields of each kind and their types (docs/FORMAT.md, "Leaf"). Pure.
+
+Names in leaves are ASCII, so sorting by code point is RFC 8785's order.
+"""
 
 import json
 import re
@@ -76,7 +79,7 @@ _SPOOL_FIELDS: dict[str, Check] = {
     "stream": _is_stream,
     "spool_sequence": _is_count,
     "writer": _is_text,
-    "opened": _is_clock,
+    "opened": _is_clock_or_null,
     "closed": _is_clock_or_null,
     "dropped": _is_dropped,
     "torn_bytes": _is_count,
@@ -118,8 +121,9 @@ _decode = json.JSONDecoder(parse_float=_refuse_number, parse_constant=_refuse_nu
 def parse_leaves(leaves: Sequence[bytes]) -> list[dict[str, Any]] | None:
     """Parse leaves at once; None when any is not the canonical JSON of one object.
 
-    They are joined with a marker nobody can have foreseen between them, parsed and encoded again: equal bytes and
-    every marker in its place mean that each leaf is canonical by itself. One call for 256 leaves costs a third of 256.
+    They are joined with a marker nobody can have foreseen between them, parsed and encoded again: equal bytes
+    and every marker in its place mean that each leaf is canonical by itself. One call for 256 leaves costs a
+    third of 256.
     """
     marker = secrets.token_hex(16)
     try:
@@ -146,9 +150,9 @@ def parse_leaf(leaf: bytes) -> dict[str, Any]:
 def check_fields(leaf: dict[str, Any], origin: str) -> str | None:
     """What is wrong with the fields of a parsed leaf, or None."""
     kind = leaf.get("kind")
-    names = _NAMES.get(kind) if type(kind) is str else None
-    if names is None:
+    if type(kind) is not str or kind not in _NAMES:
         return "kind"
+    names = _NAMES[kind]
     if leaf.keys() != names:
         return ", ".join(sorted(leaf.keys() ^ names))
     if type(leaf["v"]) is not int or leaf["v"] != LEAF_VERSION:

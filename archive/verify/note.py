@@ -1,7 +1,7 @@
 """Signed notes, verifier keys and checkpoints, parsed strictly (C2SP signed-note, tlog-checkpoint). Pure.
 
-Python's own `int`, `b64decode` and `splitlines` accept many spellings of one value; here each value has one spelling,
-because whoever may choose between spellings can show two people different bytes.
+Python's own `int`, `b64decode` and `splitlines` accept many spellings of one value; here each value has one
+spelling, because whoever may choose between spellings can show two people different bytes.
 """
 
 import base64
@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from archive.errors import ArchiveFormatError, ArchiveIntegrityError
 
-MAX_NOTE_BYTES = 64 * 1024
-"""A checkpoint with a hundred cosignatures has about 15 KiB."""
+MAX_NOTE_BYTES = 1024 * 1024
+"""signed-note: at least 16 signatures, and post-quantum ones have nearly 5 kB."""
 MAX_SIGNATURES = 100
 """signed-note asks for at least 16; the bound keeps a hostile note cheap."""
 MAX_SIZE_DIGITS = 16

@@ -16,8 +16,8 @@ EXIT_INTACT, EXIT_DEFECT, EXIT_COULD_NOT_RUN = 0, 1, 2
 
 @dataclass(frozen=True)
 class Defect:
-    """Something that does not verify, by place. `file` is relative to the data directory, or the head's own path;
-    `offset` counts bytes in that file.
+    """Something that does not verify, by place. `file` is relative to the data directory, or the head's own
+    path; `offset` counts bytes in that file.
     """
 
     code: str
@@ -133,7 +133,11 @@ class Report:
         for statement in self.statements:
             lines += [f"- {statement.message}", f"  {statement.message_th}"]
         for defect in self.defects:
-            lines += [f"DEFECT {defect.code}: {_place(defect)}", f"  {defect.message}", f"  {defect.message_th}"]
+            lines += [
+                f"DEFECT {defect.code}: {_place(defect)}",
+                f"  {defect.message}",
+                f"  {defect.message_th}",
+            ]
         return "\n".join(lines) + "\n"
 
 

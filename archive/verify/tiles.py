@@ -84,7 +84,9 @@ def _decompress(frame: bytes) -> bytes:
 
 
 def split_entries(content: bytes, width: int) -> list[bytes]:
-    """Entries of a decompressed bundle, each behind its length (2 bytes, big-endian). Raises ArchiveFormatError."""
+    """Entries of a decompressed bundle, each behind its length (2 bytes, big-endian). Raises
+    ArchiveFormatError.
+    """
     entries: list[bytes] = []
     position, end = 0, len(content)
     while position < end:
@@ -102,8 +104,8 @@ def split_entries(content: bytes, width: int) -> list[bytes]:
 
 
 class TileStore:
-    """Reads the tree of one head. The rightmost, partial files are taken into memory by `load_partial` at once,
-    because the sealer removes them when it publishes the next head; full ones never change.
+    """Reads the tree of one head. The rightmost, partial files are taken into memory by `load_partial` at
+    once, because the sealer removes them when it publishes the next head; full ones never change.
     """
 
     def __init__(self, log_directory: Path, size: int) -> None:

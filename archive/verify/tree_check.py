@@ -12,24 +12,27 @@ from archive.verify.tiles import (
     tile_path,
 )
 
+UNKNOWN = bytes(HASH_BYTES)
+"""Stands for a hash that neither bundle, tile nor the tile above could give; no SHA-256 anyone knows is all
+zero."""
+
 
 class TreeCheck:
     """Fed the leaf hashes of one bundle after the other; keeps one hash per 256 leaves.
 
-    Where a bundle and its tile disagree, the hash above them (the next level's, or the signed root for the rightmost)
-    decides which of the two was changed, and the other one is used further.
+    Where a bundle and its tile disagree, the hash above them (the next level's, or the signed root for the
+    rightmost) decides which of the two was changed, and the other one is used further.
     """
 
     def __init__(self, store: TileStore, root: bytes, report: Report, kept_bundles: set[int]) -> None:
         self._store = store
         self._root = root
         self._report = report
-        self._kept = dict.fromkeys(kept_bundles, None) | {}
+        self._kept = kept_bundles
         self._hashes_kept: dict[int, list[bytes]] = {}
         self._level1: list[bytes] = []
         self._rightmost: list[bytes] = []
         self._incomplete = False
-        self._disputed = False
 
     def add_bundle(self, index: int, width: int, leaf_hashes: list[bytes] | None) -> None:
         """`leaf_hashes` is None where the bundle could not be read; its tile stands in for it."""
@@ -50,7 +53,7 @@ class TreeCheck:
             return
         computed = compute_root(hashes) if hashes is not None else self._stored_parent(index)
         self._incomplete |= computed is None
-        self._level1.append(computed or bytes(HASH_BYTES))
+        self._level1.append(computed or UNKNOWN)
 
     def finish(self) -> None:
         """Compare the upper tiles and the signed root."""
@@ -66,10 +69,12 @@ class TreeCheck:
                     parents.append(compute_root(computed))
             level_hashes = parents
         if not self._incomplete and self.root_at(self._store.size) != self._root:
-            self._report.add_defect("root_differs", "log/tile")
+            self._report.add_defect("root_differs", self._report.head_file)
 
     def root_at(self, size: int) -> bytes | None:
-        """Root of the first `size` leaves; None where leaves are missing. `size` is the tree's or lies in a kept bundle."""
+        """Root of the first `size` leaves; None where leaves are missing. `size` is the tree's or lies in a
+        kept bundle.
+        """
         full, width = divmod(size, TILE_WIDTH)
         if self._incomplete:
             return None
@@ -98,14 +103,21 @@ class TreeCheck:
     def _decide(
         self, index: int, width: int, path: str, leaf_hashes: list[bytes], tile_hashes: list[bytes]
     ) -> list[bytes]:
-        positions = [n for n, pair in enumerate(zip(leaf_hashes, tile_hashes, strict=True)) if pair[0] != pair[1]]
-        by_leaves, by_tile = self._confirmed(index, width, leaf_hashes), self._confirmed(index, width, tile_hashes)
+        positions = [
+            n for n, pair in enumerate(zip(leaf_hashes, tile_hashes, strict=True)) if pair[0] != pair[1]
+        ]
+        by_leaves, by_tile = (
+            self._confirmed(index, width, leaf_hashes),
+            self._confirmed(index, width, tile_hashes),
+        )
         for position in positions:
             leaf = index * TILE_WIDTH + position
             offset = position * HASH_BYTES
             if by_leaves:
                 detail = f"hash of leaf {leaf}"
-                self._report.add_defect("tile_damaged", f"log/{path}", detail=detail, offset=offset, leaf=leaf)
+                self._report.add_defect(
+                    "tile_damaged", f"log/{path}", detail=detail, offset=offset, leaf=leaf
+                )
             elif by_tile:
                 self._report.add_defect("leaf_changed", f"log/{bundle_path(index, width)}", leaf=leaf)
             else:
@@ -138,7 +150,7 @@ class TreeCheck:
         if tile is None or tile == b"".join(computed):
             return
         for position, (stored, expected) in enumerate(zip(split_hashes(tile), computed, strict=True)):
-            if stored != expected:
+            if stored != expected and expected != UNKNOWN:
                 detail = f"hash {position}"
                 offset = position * HASH_BYTES
                 self._report.add_defect("tile_damaged", f"log/{path}", detail=detail, offset=offset)

@@ -40,4 +40,4 @@ class SmallLog:
         """Verify everything as a stranger would; returns the tree size."""
         report = verify_archive(self.paths.directory, self.paths.head)
         assert report.exit_code == 0, report.to_text()
-        return int(report.to_json()["tree_size"])
+        return report.tree_size

@@ -134,10 +134,13 @@ def test_a_failed_sync_is_never_acknowledged_and_another_file_is_begun(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fdatasync", fail)
+    lost = writer.append(b"lost", listener="radius-acct")
     with pytest.raises(SpoolError):
-        writer.wait_durable(writer.append(b"lost", listener="radius-acct"), timeout_seconds=5)
+        writer.wait_durable(lost, timeout_seconds=5)
     monkeypatch.setattr(os, "fdatasync", real)
     writer.wait_durable(writer.append(b"after", listener="radius-acct"), timeout_seconds=5)
+    with pytest.raises(SpoolError):
+        writer.wait_durable(lost, timeout_seconds=5)
     writer.close()
     names = sorted(p.name for p in (tmp_path / "radius").iterdir() if p.suffix in (".open", ".spool"))
     assert names == [f"{0:020d}.open", f"{1:020d}.spool"]

@@ -2,6 +2,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -191,11 +192,16 @@ def client(tmp_path):
     )
     thread = threading.Thread(target=run_accounts, args=(settings, stop))
     thread.start()
-    for _ in range(200):
-        if settings.socket_path.exists():
+    client = AccountsClient(settings.socket_path)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            client.user_list()
             break
-        threading.Event().wait(0.01)
-    yield AccountsClient(settings.socket_path)
+        except AskError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    yield client
     stop.set()
     thread.join(10)
     assert not thread.is_alive()

@@ -1,3 +1,5 @@
+import threading
+import time
 import unicodedata
 
 import pytest
@@ -106,3 +108,27 @@ def test_refused_passwords(bad):
 @pytest.mark.parametrize("good", ["12345678", "x" * 128, "ก" * 42, "สวัสดีครับ ผม"])
 def test_accepted_passwords(good):
     check_new_password(good)
+
+
+def test_few_computations_at_once_bound_the_memory(monkeypatch):
+    checker = PasswordChecker(FalseClock())
+    running, most, lock = [0], [0], threading.Lock()
+
+    class Counting:
+        def verify(self, _stored: str, _password: bytes) -> bool:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.02)
+            with lock:
+                running[0] -= 1
+            return True
+
+    monkeypatch.setattr(passwords, "_HASHER", Counting())
+    threads = [threading.Thread(target=checker.is_right, args=(STORED, (b"%d" % i,))) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == passwords.MAX_COMPUTATIONS_AT_ONCE
+    assert checker.computations == 16

@@ -50,6 +50,10 @@ def test_accounting_does_not_wait_for_a_slow_directory(tmp_path, slow):
         people = [Nas(radius.auth_port) for _ in range(12)]
         for i, nas in enumerate(people):
             nas.send(access(b"password-9", identifier=i))
+            deadline = time.monotonic() + 10
+            while slow.asked < min(i + 1, 2):  # both workers are busy before the queue begins to fill
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
         radius.wait_counter("auth", "dropped_overload", 5)
         nas, took = Nas(radius.acct_port), []
         for i in range(20):

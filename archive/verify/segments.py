@@ -1,0 +1,190 @@
+"""Hashes every sealed chunk where its leaf says it is, on all cores, in big reads."""
+
+import hashlib
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from archive.verify.report import Report
+from archive.verify.streams import Chunk, Continuity, SegmentEnd
+
+BLOCK_BYTES = 2 * 1024 * 1024
+"""One read; small enough to be still in the processor's cache when it is hashed."""
+JOB_BYTES = 64 * 1024 * 1024
+"""Chunks of one segment hashed by one thread before the next job; a single large segment so keeps all cores
+busy."""
+JOB_CHUNKS = 4_096
+JOBS_WAITING_PER_CORE = 4
+"""Bounds the memory of a log of millions of leaves."""
+
+
+class ChunkCheck:
+    """A pool of threads; hashing and reading release the interpreter's lock. Use as a context manager."""
+
+    def __init__(self, segments: Path, report: Report, cores: int | None = None) -> None:
+        cores = cores or os.cpu_count() or 1
+        self._segments = segments
+        self._report = report
+        self._pool = ThreadPoolExecutor(cores, "verify")
+        self._room = threading.Semaphore(cores * JOBS_WAITING_PER_CORE)
+        self._waiting: dict[str, tuple[list[Chunk], int]] = {}
+        self._futures: list[Future[None]] = []
+        self._local = threading.local()
+
+    def add(self, chunk: Chunk) -> None:
+        """Check `chunk` some time before `finish` returns."""
+        chunks, size = self._waiting.setdefault(chunk.segment, ([], 0))
+        chunks.append(chunk)
+        size += chunk.length
+        self._waiting[chunk.segment] = chunks, size
+        if size >= JOB_BYTES or len(chunks) >= JOB_CHUNKS:
+            self._submit(chunk.segment)
+
+    def finish(self) -> None:
+        """Wait for every chunk. Raises OSError where a segment may not be read by this user."""
+        for segment in list(self._waiting):
+            self._submit(segment)
+        self._pool.shutdown()
+        for future in self._futures:
+            future.result()
+
+    def _submit(self, segment: str) -> None:
+        chunks, _ = self._waiting.pop(segment)
+        self._room.acquire()
+        future = self._pool.submit(self._check, segment, chunks)
+        future.add_done_callback(lambda _: self._room.release())
+        self._futures = [f for f in self._futures if not f.done() or f.exception()]
+        self._futures.append(future)
+
+    def _check(self, segment: str, chunks: list[Chunk]) -> None:
+        try:
+            descriptor = os.open(self._segments / segment, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self._defect("segment_missing", chunks[0])
+            return
+        try:
+            self._check_open(descriptor, chunks)
+        finally:
+            os.close(descriptor)
+
+    def _check_open(self, descriptor: int, chunks: list[Chunk]) -> None:
+        """Reads runs of adjacent chunks into one buffer a thread; a chunk larger than that is hashed in
+        pieces.
+        """
+        start = 0
+        while start < len(chunks):
+            end, size = start + 1, chunks[start].length
+            while end < len(chunks) and chunks[end].offset == chunks[end - 1].offset + chunks[end - 1].length:
+                if size + chunks[end].length > BLOCK_BYTES:
+                    break
+                size += chunks[end].length
+                end += 1
+            if size > BLOCK_BYTES:
+                self._check_large(descriptor, chunks[start])
+            else:
+                self._check_run(descriptor, chunks[start:end], size)
+            start = end
+
+    def _check_run(self, descriptor: int, chunks: list[Chunk], size: int) -> None:
+        first = chunks[0].offset
+        block, got = self._read(descriptor, first, size, chunks[0])
+        sha256 = hashlib.sha256
+        for chunk in chunks:
+            begin = chunk.offset - first
+            if begin + chunk.length > got:
+                self._defect("segment_short", chunk)
+            elif sha256(block[begin : begin + chunk.length]).hexdigest() != chunk.sha256:
+                self._defect("chunk_changed", chunk)
+
+    def _check_large(self, descriptor: int, chunk: Chunk) -> None:
+        digest = hashlib.sha256()
+        done = 0
+        while done < chunk.length:
+            wanted = min(BLOCK_BYTES, chunk.length - done)
+            block, got = self._read(descriptor, chunk.offset + done, wanted, chunk)
+            if got < wanted:
+                self._defect("segment_short", chunk)
+                return
+            digest.update(block[:got])
+            done += got
+        if digest.hexdigest() != chunk.sha256:
+            self._defect("chunk_changed", chunk)
+
+    def _read(self, descriptor: int, offset: int, size: int, chunk: Chunk) -> tuple[memoryview, int]:
+        """The thread's own buffer and how much of `size` was there. A read error counts as not there, and is
+        told.
+        """
+        block: memoryview | None = getattr(self._local, "block", None)
+        if block is None:
+            block = self._local.block = memoryview(bytearray(BLOCK_BYTES))
+        got = 0
+        try:
+            while got < size and (count := os.preadv(descriptor, [block[got:size]], offset + got)):
+                got += count
+        except OSError as error:
+            self._defect("unreadable", chunk, error.strerror)
+        return block, got
+
+    def _defect(self, code: str, chunk: Chunk, detail: object = "") -> None:
+        self._report.add_defect(
+            code,
+            f"log/segments/{chunk.segment}",
+            detail=detail,
+            stream=chunk.stream,
+            segment=chunk.segment,
+            offset=chunk.offset,
+            leaf=chunk.leaf,
+        )
+
+
+def check_ends(segments: Path, continuity: Continuity, report: Report) -> None:
+    """What lies in `segments` beyond the leaves: at the end of a stream the trace of a crash or of the
+    running sealer, elsewhere a defect. Where leaves could not be read, nothing can be said.
+    """
+    if continuity.has_gaps:
+        return
+    last_names = {stream: _order(segment) for stream, segment in continuity.last_segments.items()}
+    beyond: list[str] = []
+    for path in sorted(segments.glob("*/*/*.seg")):
+        segment = path.relative_to(segments).as_posix()
+        known = continuity.segments.get(segment)
+        stream = segment.partition("/")[0]
+        newest = last_names.get(stream)
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            continue
+        if known is None:
+            if not size:
+                continue  # Begun, never written to and cut back to nothing by a start: it hides nothing.
+            if newest is not None and _order(segment) < newest:
+                report.add_defect(
+                    "segment_unknown", f"log/segments/{segment}", stream=stream, segment=segment
+                )
+            else:
+                beyond.append(f"{size} bytes of {segment}")
+        elif size > known.end:
+            _report_surplus(segment, size - known.end, known, continuity, report, beyond)
+    if beyond:
+        report.add_statement("segment_beyond_head", "; ".join(beyond))
+
+
+def _report_surplus(
+    segment: str, surplus: int, known: SegmentEnd, continuity: Continuity, report: Report, beyond: list[str]
+) -> None:
+    if continuity.last_segments[known.stream] == segment:
+        beyond.append(f"{surplus} bytes of {segment}")
+        return
+    report.add_defect(
+        "segment_trailing",
+        f"log/segments/{segment}",
+        detail=surplus,
+        stream=known.stream,
+        segment=segment,
+        offset=known.end,
+    )
+
+
+def _order(segment: str) -> tuple[str, ...]:
+    return tuple(segment.split("/"))

@@ -1,0 +1,175 @@
+"""The receivers that are measured: our collector and sealer, rsyslogd, nfcapd. Each writes all it receives to disk and
+runs on core 0; the sender has core 1 for every contestant."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from archive.clock import SystemClock
+from archive.index.indexer import read_checkpoint
+from archive.leaf import decode_leaf
+from archive.origin import create_log, default_paths
+from archive.tree import TreeReader
+from tests.appliance import free_port
+
+RECEIVER_CORE, SENDER_CORE = 0, 1
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its ended children, as the kernel counts them."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(value) for value in fields[11:15]) / TICKS_PER_SECOND
+
+
+class Contestant:
+    """Started processes whose CPU is counted from `begin` on."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._before = 0.0
+
+    def start(self, *command: str, environment: dict[str, str] | None = None) -> None:
+        log = (self.directory / "log").open("ab")
+        self.processes.append(
+            subprocess.Popen(
+                ["taskset", "-c", str(RECEIVER_CORE), *command],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+            )
+        )
+
+    def begin(self) -> None:
+        self._before = self.cpu()
+
+    def cpu(self) -> float:
+        return sum(cpu_seconds(process.pid) for process in self.processes if process.poll() is None)
+
+    def used(self) -> float:
+        """CPU seconds since `begin`."""
+        return self.cpu() - self._before
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> "Contestant":
+        return self
+
+
+class Phayan(Contestant):
+    """Collector and sealer as shipped: received, durable and sealed. The index is a separate, patient process."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.syslog_port, self.netflow_port = free_port(), free_port()
+        self.paths = default_paths(directory / "data")
+        create_log(self.paths, "phayan.bench/log", SystemClock())
+        config = directory / "phayan.toml"
+        config.write_text(
+            f"[syslog]\naddress='127.0.0.1'\nudp_ports=[{self.syslog_port}]\ntcp_ports=[{self.syslog_port}]\n"
+            f"[netflow]\naddress='127.0.0.1'\nports=[{self.netflow_port}]\n"
+        )
+        for name in ("sealer", "collector"):
+            self.start(
+                sys.executable, "-m", "deploy.process", name, "--data", str(self.paths.directory), "--config", str(config)
+            )
+        self._wait(lambda: (self.paths.run / "collector.json").exists(), 30, "the collector is ready")
+        time.sleep(1)
+
+    def wait_sealed(self, records: int, seconds: float = 120) -> None:
+        """Until a signed checkpoint covers `records` records of the collector."""
+        self._wait(lambda: self.sealed_records() >= records, seconds, f"{records} records are sealed")
+
+    def sealed_records(self) -> int:
+        """Records of the collector in leaves a signed checkpoint covers, the writer's own restart record left out."""
+        checkpoint = read_checkpoint(self.paths)
+        reader = TreeReader(self.paths.log, checkpoint.size)
+        total = 0
+        try:
+            for index in range(checkpoint.size):
+                leaf = decode_leaf(reader.leaf(index))
+                if leaf.get("stream") == "collector":
+                    total += leaf.get("records", 0)
+        except FileNotFoundError:
+            return 0
+        return max(0, total - 1)
+
+    def journal_bytes(self) -> int:
+        return sum(p.stat().st_size for p in self.paths.segments.rglob("*.seg"))
+
+    def _wait(self, check, seconds: float, what: str) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + seconds
+        while not check():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"not within {seconds} s: {what}; {(self.directory / 'log').read_text()[-2000:]}")
+            time.sleep(0.25)
+
+
+class Rsyslogd(Contestant):
+    """imtcp into omfile with a template of the raw message; nothing is filtered or dropped."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.syslog_port = free_port()
+        self.output = directory / "out.log"
+        config = directory / "rsyslog.conf"
+        config.write_text(
+            f'global(workDirectory="{directory}")\n'
+            'module(load="imtcp")\n'
+            f'input(type="imtcp" address="127.0.0.1" port="{self.syslog_port}")\n'
+            'template(name="raw" type="string" string="%rawmsg%\\n")\n'
+            f'action(type="omfile" file="{self.output}" template="raw")\n'
+        )
+        self.start("rsyslogd", "-n", "-f", str(config), "-i", str(directory / "pid"))
+        time.sleep(1.5)
+
+    def wait_written(self, lines: int, line_bytes: int, seconds: float = 120) -> None:
+        """Until the file holds every line."""
+        deadline = time.monotonic() + seconds
+        while not self.output.exists() or self.output.stat().st_size < lines * line_bytes:
+            if time.monotonic() > deadline:
+                size = self.output.stat().st_size if self.output.exists() else 0
+                raise RuntimeError(f"rsyslogd wrote {size} of {lines * line_bytes} bytes")
+            time.sleep(0.1)
+
+
+class Nfcapd(Contestant):
+    """nfcapd with LZ4 as its manual recommends (-y where known, -z=lz4 in newer versions)."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.netflow_port = free_port()
+        self.output = directory / "flows"
+        self.output.mkdir()
+        self.start("nfcapd", "-y", "-w", str(self.output), "-b", "127.0.0.1", "-p", str(self.netflow_port), "-t", "3600")
+        time.sleep(1.5)
+
+    def finish(self) -> int:
+        """End it as its manual says, so that the file is complete; flows written."""
+        used = self.used()
+        self.processes[0].send_signal(signal.SIGTERM)
+        self.processes[0].wait(30)
+        self.final_cpu = used
+        text = subprocess.run(
+            ["nfdump", "-R", str(self.output), "-I"], capture_output=True, text=True, check=False
+        ).stdout
+        for line in text.splitlines():
+            if line.startswith("Flows:"):
+                return int(line.split(":")[1])
+        return 0
