@@ -15,9 +15,7 @@ class AskClient:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
 
-    def call(
-        self, op: str, token: str = "", *, timeout_seconds: float = CALL_TIMEOUT_SECONDS, **arguments: Any
-    ) -> Any:
+    def call(self, op: str, token: str = "", *, timeout_seconds: float = CALL_TIMEOUT_SECONDS, **arguments: Any) -> Any:
         """Result of `op`. An empty token is no token: the service then answers only what needs none."""
         # from_pages: without a token the service must not take this process's uid for somebody at the console.
         identity: dict[str, Any] = {"from_pages": True}

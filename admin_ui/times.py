@@ -20,9 +20,7 @@ _LONG_MONTHS = (
     "กรกฎาคม", "สิงหาคม", "กันยายน", "ตุลาคม", "พฤศจิกายน", "ธันวาคม",
 )  # fmt: skip
 _MONTHS = {
-    name.replace(".", ""): number
-    for names in (THAI_MONTHS, _LONG_MONTHS)
-    for number, name in enumerate(names, 1)
+    name.replace(".", ""): number for names in (THAI_MONTHS, _LONG_MONTHS) for number, name in enumerate(names, 1)
 }
 
 

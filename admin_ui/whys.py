@@ -8,9 +8,7 @@ WHYS: dict[str, str] = {
     "no source reports translations of this address, and no session had it": (
         "ไม่มีแหล่งข้อมูลใดรายงานการแปลงของที่อยู่นี้ และไม่มีเซสชันใดใช้"
     ),
-    "everything received in this interval is indexed and nothing fits": (
-        "ข้อมูลที่ได้รับในช่วงนี้ทำดัชนีครบแล้ว และไม่มีระเบียนที่ตรง"
-    ),
+    "everything received in this interval is indexed and nothing fits": ("ข้อมูลที่ได้รับในช่วงนี้ทำดัชนีครบแล้ว และไม่มีระเบียนที่ตรง"),
     "named by the translation": "ระบุไว้ในระเบียนการแปลงที่อยู่",
     "the start of the translation was not recorded": "ไม่มีบันทึกเวลาเริ่มการแปลง",
     "no end of the translation is recorded yet": "ยังไม่มีบันทึกเวลาสิ้นสุดการแปลง",

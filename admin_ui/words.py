@@ -62,7 +62,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "คำตอบนี้บอกว่าบัญชีใดเข้าสู่ระบบอยู่ ไม่ได้บอกว่าบุคคลใดเป็นผู้ถืออุปกรณ์หรือทำสิ่งใด",
         "This names the account that was logged in. It does not say who held the device or what anybody did.",
     ),
-    "who.line_one": ("{holder} {when}", "{holder} {when}"),
     "who.line_account": ("บัญชี {account} เข้าสู่ระบบอยู่", "Account {account} was logged in"),
     "who.line_device": ("บนอุปกรณ์ {device}", "on device {device}"),
     "who.line_address": ("ที่อยู่ภายใน {address}", "at inside address {address}"),

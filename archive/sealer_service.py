@@ -4,9 +4,12 @@ import logging
 import threading
 import time
 
+from archive.clock import SystemClock
 from archive.errors import ArchiveError, ArchiveIntegrityError, ArchiveStateError
 from archive.keys import load_keys
+from archive.local_rpc import LocalServer
 from archive.origin import ArchivePaths
+from archive.package.signer import sign_package
 from archive.run_report import write_run_report
 from archive.sealer import Sealer
 
@@ -22,6 +25,13 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
     """Seal until `stop`, then publish what is pending. Raises ArchiveStateError where it may not sign."""
     keys = load_keys(paths.keys)
     sealer = Sealer(paths, keys, head_interval_seconds=head_interval_seconds)
+    clock = SystemClock()
+    server = LocalServer(
+        paths.run / "sealer.sock",
+        {"sign_package": lambda peer, arguments: sign_package(paths, keys, clock, arguments)},
+        on_failure=lambda op, error: log.exception("request %s failed", op, exc_info=error),
+    )
+    server.start()
     reported = 0.0
     problem = ""
     try:
@@ -51,6 +61,7 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
         # Writers close their files when they stop; what they left is sealed before the sealer goes.
         sealer.run_once()
     finally:
+        server.shutdown()
         _close(sealer)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class SegmentWriter:
             path = folder / f"{self._numbers[key]:06d}.seg"
         created = not path.exists()
         expected = hashlib.sha256(frame).hexdigest()
+        offset = 0 if created else path.stat().st_size
         try:
             with open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o640) as descriptor:
                 offset = os.lseek(descriptor, 0, os.SEEK_END)
@@ -56,11 +58,19 @@ class SegmentWriter:
                 sync_directory(folder)
         except OSError:
             self._numbers[key] += 1
+            _cut_back(path, offset)
             raise
         if hashlib.sha256(stored).hexdigest() != expected:
             self._numbers[key] += 1
             raise ArchiveIntegrityError(f"segment {path.name} does not read back as written", code="read_back")
         return StoredChunk(f"{stream}/{day}/{path.name}", offset, len(frame), expected)
+
+
+def _cut_back(path: Path, size: int) -> None:
+    """Take back what a failed append left, so that no bytes without a leaf stay; a dead disk may refuse, and the next
+    start cuts them then."""
+    with suppress(OSError):
+        os.truncate(path, size)
 
 
 def read_stored_chunk(segments_directory: Path, chunk: StoredChunk) -> bytes:

@@ -215,7 +215,8 @@ class SpoolWriter:
     def _open_file(self) -> None:
         """Begin `<sequence>.open`, locked, and move the `.next` mark; one directory sync covers both names.
 
-        A number is used once even when the file cannot be begun: what is left of it belongs to the sealer.
+        A file that cannot be begun is taken back, so that a full disk neither fills the folder with empty files nor
+        leaves a hole in the stream's numbers.
         """
         sequence, self._sequence = self._sequence, self._sequence + 1
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -241,12 +242,22 @@ class SpoolWriter:
             sync_directory(self._directory)
         except OSError as error:
             if descriptor >= 0:
-                os.close(descriptor)
+                self._take_back(path, descriptor, sequence)
             raise SpoolError(f"stream {self._stream}: {error.strerror}", code="spool_open") from error
         self._path, self._descriptor = path, descriptor
         self._size, self._records, self._day = len(header), 0, None
         self._opened_monotonic_ns = self._clock.monotonic_ns()
         self._synced_size = 0
+
+    def _take_back(self, path: Path, descriptor: int, sequence: int) -> None:
+        """Remove a file that was just begun and holds no record, while its lock keeps the sealer away."""
+        try:
+            path.unlink()
+            self._sequence = sequence
+        except OSError:
+            self._sequence = sequence + 1
+        finally:
+            os.close(descriptor)
 
     def _move_next_mark(self, sequence: int) -> None:
         following = self._directory / f"{sequence:020d}.next"

@@ -77,3 +77,8 @@ def format_thai(unix_ns: int, zone: str = SITE_ZONE) -> str:
     text = format_iso(unix_ns, zone)
     year = moment.year + BUDDHIST_OFFSET_YEARS
     return f"{moment.day} {THAI_MONTHS[moment.month - 1]} {year} {text[11:23]} น. ({text[-6:]})"
+
+
+def format_utc_time(unix_ns: int) -> str:
+    """ASN.1 UTCTime, `YYMMDDHHMMSSZ`, for signatures."""
+    return datetime.fromtimestamp(unix_ns // NS, UTC).strftime("%y%m%d%H%M%SZ")

@@ -15,6 +15,9 @@ COALESCE_SECONDS = 0.004
 record. Arrival times are the kernel's or taken before, and the spool's commit interval is 100 ms anyway."""
 STOP_POLL_SECONDS = 0.2
 """Longest a receiver waits for data before it looks whether it shall stop."""
+SPOOL_RETRY_SECONDS = 0.05
+"""Pause after the spool refused a batch, so that a full disk costs 20 attempts a second and what arrives meanwhile
+stays in the kernel's buffer instead of being lost at once."""
 ADDRESS_ANY = ("", "*", "::")
 
 

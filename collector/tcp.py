@@ -17,6 +17,7 @@ from collector.framing_frames import Frames
 from collector.loss import CONNECTION_REFUSED, MALFORMED_FRAMING, SPOOL_WRITE_FAILED, LossAccount
 from collector.receivers import (
     COALESCE_SECONDS,
+    SPOOL_RETRY_SECONDS,
     STOP_POLL_SECONDS,
     ReceiverCounters,
     RecordWriter,
@@ -164,6 +165,7 @@ class TcpReceiver:
         except (SpoolError, OSError):
             self.counters.unwritten_records += len(batch)
             self._losses.note(SPOOL_WRITE_FAILED, len(batch))
+            time.sleep(SPOOL_RETRY_SECONDS)
             return
         self.counters.received_records += len(batch)
         self.counters.received_bytes += len(payload)

@@ -15,6 +15,7 @@ from collector.loss import KERNEL_SOCKET_DROPS, SPOOL_WRITE_FAILED, KernelDropCo
 from collector.mmsg import BATCH_DATAGRAMS, SO_TIMESTAMPNS, DatagramBuffers
 from collector.receivers import (
     COALESCE_SECONDS,
+    SPOOL_RETRY_SECONDS,
     STOP_POLL_SECONDS,
     ReceiverCounters,
     RecordWriter,
@@ -122,6 +123,7 @@ class UdpReceiver:
         except (SpoolError, OSError):
             counters.unwritten_records += count
             self._losses.note(SPOOL_WRITE_FAILED, count)
+            time.sleep(SPOOL_RETRY_SECONDS)
             return count
         counters.received_records += count
         counters.received_bytes += len(batch.payload)

@@ -9,6 +9,7 @@ from authgw.errors import AuthgwError
 from collector.errors import CollectorError
 from deploy.commands_ask import search_command, status_command, who_command
 from deploy.commands_decode import decode_command
+from deploy.commands_package import package_command
 from deploy.commands_run import init_command, up_command
 from deploy.commands_users import users_command
 from deploy.commands_verify import verify_command
@@ -43,6 +44,7 @@ for command in (
     search_command,
     who_command,
     verify_command,
+    package_command,
     decode_command,
     status_command,
     users_command,

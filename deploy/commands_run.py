@@ -48,16 +48,17 @@ def process_commands(appliance: Appliance) -> dict[str, list[str]]:
     options = ["--data", str(appliance.directory)]
     if appliance.config_path:
         options += ["--config", str(appliance.config_path)]
-    names = ["sealer", "accounts", "ask", "timers", "collector", "radius"]
+    names = ["sealer", "accounts", "ask", "timers", "collector", "radius", "admin"]
     return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
 
 
 def _print_addresses(appliance: Appliance) -> None:
     config = appliance.config
+    scheme = "https" if config.admin.tls_certificate else "http"
     lines = [
         "",
         "Phayan is running. Stop it with Ctrl-C.",
-        f"  admin pages  http://{_host(config.admin.address)}:{config.admin.port}/",
+        f"  admin pages  {scheme}://{_host(config.admin.address)}:{config.admin.port}/",
         f"  portal       https://{_host(config.portal.address)}:{config.portal.https_port}/",
         f"  syslog       UDP {_ports(config.syslog.udp_ports)}, TCP {_ports(config.syslog.tcp_ports)}",
         f"  NetFlow      UDP {_ports(config.netflow.ports)}",
@@ -71,7 +72,7 @@ def _print_addresses(appliance: Appliance) -> None:
         lines += [
             "",
             "First time here: make the first administrator with this one-time link",
-            f"  http://{_host(config.admin.address)}:{config.admin.port}/setup?secret={secret}",
+            f"  {scheme}://{_host(config.admin.address)}:{config.admin.port}/setup?secret={secret}",
         ]
     click.echo("\n".join(lines), err=False)
     sys.stdout.flush()

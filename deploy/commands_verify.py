@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import click
-from archive.verify.run import verify_archive
 
+from archive.verify.run import verify_archive
 from deploy.layout import open_appliance
 from deploy.options import config_option, data_option, format_option
 

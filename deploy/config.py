@@ -139,6 +139,10 @@ class AdminSettings(_Section):
 
     address: Address = Field("127.0.0.1", description="Address to listen on; only loopback goes without TLS")
     port: Port = Field(8090, description="TCP port")
+    tls_certificate: str = Field(
+        "", description="PEM file of the certificate; needed unless on loopback"
+    )
+    tls_key: str = Field("", description="PEM file of its private key")
 
     _check = field_validator("address")(_is_address)
 

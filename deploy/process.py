@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from admin_ui.errors import AdminError
 from archive.errors import ArchiveError
 from authgw.errors import AuthgwError
 from collector.errors import CollectorError
@@ -22,7 +23,7 @@ EX_CONFIG = 78
 FATAL_CODES = frozenset(
     {
         "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
-        "head_locked", "head_root", "archive_state", "no_log", "spool_sequence",
+        "head_locked", "head_root", "tls_required", "bad_certificate", "archive_state", "no_log", "spool_sequence",
     }
 )  # fmt: skip
 """Codes that a restart cannot cure."""
@@ -37,6 +38,7 @@ PROCESSES: dict[str, Run] = {
     "timers": processes.run_timers_process,
     "collector": processes.run_collector_process,
     "radius": processes.run_radius_process,
+    "admin": processes.run_admin_process,
 }
 """In the order they are started; they are stopped in `STOP_ORDER` of the supervisor."""
 
@@ -56,7 +58,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         PROCESSES[options.name](open_appliance(options.data, options.config), stop)
-    except (DeployError, ArchiveError, CollectorError, AuthgwError) as error:
+    except (DeployError, ArchiveError, CollectorError, AuthgwError, AdminError) as error:
         print(f"{options.name}: {error}", file=sys.stderr, flush=True)
         return EX_CONFIG if error.code in FATAL_CODES or isinstance(error, DeployError) else 1
     return 0

@@ -1,9 +1,13 @@
 """Each process of the appliance, built from the configuration. No logic of its own."""
 
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
+from admin_ui.service import run_admin
+from admin_ui.settings import AdminSettings
 from archive.ask.service import AskSettings, run_ask
+from archive.run_report import write_run_report
 from archive.sealer_service import run_sealer
 from authgw.accounts.service import AccountsSettings, run_accounts
 from authgw.directory.ldap import DirectorySettings
@@ -118,6 +122,8 @@ def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
             zone=config.site.zone,
             retention_days=config.archive.retention_days,
             demo=appliance.demo,
+            site_name=config.site.name,
+            software=f"phayan {version('phayan')}",
             close_after_seconds=config.archive.spool_close_seconds,
             decoder_factory=make_chunk_decoder,
             decoder_arguments=(config.site.zone, realm_networks(appliance)),
@@ -129,3 +135,24 @@ def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
 def run_timers_process(appliance: Appliance, stop: threading.Event) -> None:
     """Verify at night and when asked."""
     run_timers(appliance, stop)
+
+
+def run_admin_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Serve the admin pages."""
+    values = appliance.config.admin
+    run = appliance.paths.run
+    run_admin(
+        AdminSettings(
+            ask_socket=appliance.ask_socket,
+            accounts_socket=appliance.accounts_socket,
+            address=values.address,
+            port=values.port,
+            run_directory=run,
+            zone=appliance.config.site.zone,
+            site_name=appliance.config.site.name,
+            tls_certificate=Path(values.tls_certificate) if values.tls_certificate else None,
+            tls_key=Path(values.tls_key) if values.tls_key else None,
+            report=lambda counters: write_run_report(run, "admin", counters),
+        ),
+        stop,
+    )

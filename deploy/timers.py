@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from archive.verify.run import verify_archive
-
 from archive.clock import Clock, SystemClock
 from archive.event_record import encode_event
 from archive.local_rpc import LocalServer
 from archive.run_report import write_run_report
 from archive.spool import SpoolWriter
+from archive.verify.run import verify_archive
 from deploy.layout import Appliance
 
 REPORT_SECONDS = 5.0

@@ -9,6 +9,7 @@ from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Actor, Auditor
 from archive.ask.coverage import Coverage, measure_coverage
 from archive.ask.operators import OperatorError, OperatorStore
+from archive.ask.packages import PackageDesk
 from archive.ask.record import read_record
 from archive.ask.search import DEFAULT_LIMIT, MAX_LIMIT, search
 from archive.ask.status import StatusReader
@@ -46,6 +47,7 @@ class Desk:
     retention_days: int
     demo: bool
     timers_socket: Path
+    packages: PackageDesk
 
     def coverage(self) -> Coverage:
         now = self.clock.unix_ns()
@@ -76,6 +78,22 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         coverage = desk.coverage()
         known = gather(desk.engine, coverage, question)
         return answer_to_json(question, answer(question, known), coverage, known.losses, desk.zone)
+
+    def package_create(actor: Actor, arguments: Arguments) -> Any:
+        # Parsed before the job begins, so that a bad question is refused at once.
+        parse_question(arguments, desk.clock.unix_ns(), desk.zone)
+        return desk.packages.create(
+            actor,
+            lambda: who(actor, arguments),
+            str(arguments.get("title", ""))[:200],
+            str(arguments.get("reason", ""))[:500],
+        )
+
+    def package_list(actor: Actor, arguments: Arguments) -> Any:
+        return desk.packages.list()
+
+    def package_fetch(actor: Actor, arguments: Arguments) -> Any:
+        return desk.packages.fetch(str(arguments.get("id", "")), int(arguments.get("offset") or 0))
 
     def find(actor: Actor, arguments: Arguments) -> Any:
         now = desk.clock.unix_ns()
@@ -143,6 +161,9 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         "who": _audited(desk, "who", who),
         "search": _audited(desk, "search", find),
         "record": _audited(desk, "record", record),
+        "package_create": _audited(desk, "package_create", package_create),
+        "package_list": _audited(desk, "package_list", package_list),
+        "package_fetch": _audited(desk, "package_fetch", package_fetch),
         "status": _audited(desk, "status", status),
         "verify_last": _audited(desk, "verify_last", verify_last),
         "verify_now": _audited(desk, "verify_now", verify_now),

@@ -8,10 +8,11 @@ from archive.ask.search import shape_row
 from archive.chunk import decode_chunk
 from archive.errors import AskError
 from archive.index.engine import Engine
-from archive.index.indexer import read_checkpoint
+from archive.index.indexer import read_checkpoint_note
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.merkle import inclusion_proof, leaf_hash, verify_inclusion
+from archive.note import Checkpoint
 from archive.origin import ArchivePaths
 from archive.schema import SCHEMAS
 from archive.segment import read_stored_chunk
@@ -28,28 +29,34 @@ def prove_leaf(paths: ArchivePaths, index: int) -> dict[str, Any]:
 
     Raises AskError `no_such_record` for a leaf beyond the head, ArchiveIntegrityError if the proof does not hold.
     """
-    for attempt in range(READ_ATTEMPTS):
-        checkpoint = read_checkpoint(paths)
-        note = (paths.log / "checkpoint").read_bytes()
-        if not 0 <= index < checkpoint.size:
-            raise AskError(f"there is no sealed leaf {index}; the log has {checkpoint.size}", code="no_such_record")
-        reader = TreeReader(paths.log, checkpoint.size)
+    return prove_leaves(paths, [index])[index]
+
+
+def prove_leaves(paths: ArchivePaths, indexes: list[int]) -> dict[int, dict[str, Any]]:
+    """`prove_leaf` for several leaves under one checkpoint."""
+    for _ in range(READ_ATTEMPTS):
+        note, checkpoint = read_checkpoint_note(paths)
         try:
-            leaf = reader.leaf(index)
-            proof = inclusion_proof(index, checkpoint.size, reader.node)
+            return {index: _prove(paths, checkpoint, note, index) for index in indexes}
         except FileNotFoundError:
-            if attempt == READ_ATTEMPTS - 1:
-                raise
             continue
-        verify_inclusion(leaf_hash(leaf), index, checkpoint.size, proof, checkpoint.root)
-        return {
-            "leaf": leaf.decode(),
-            "leaf_index": index,
-            "tree_size": checkpoint.size,
-            "proof": [base64.b64encode(value).decode() for value in proof],
-            "checkpoint": note.decode(),
-        }
     raise AskError("the log changes too fast to be read", code="busy")
+
+
+def _prove(paths: ArchivePaths, checkpoint: Checkpoint, note: bytes, index: int) -> dict[str, Any]:
+    if not 0 <= index < checkpoint.size:
+        raise AskError(f"there is no sealed leaf {index}; the log has {checkpoint.size}", code="no_such_record")
+    reader = TreeReader(paths.log, checkpoint.size)
+    leaf = reader.leaf(index)
+    proof = inclusion_proof(index, checkpoint.size, reader.node)
+    verify_inclusion(leaf_hash(leaf), index, checkpoint.size, proof, checkpoint.root)
+    return {
+        "leaf": leaf.decode(),
+        "leaf_index": index,
+        "tree_size": checkpoint.size,
+        "proof": [base64.b64encode(value).decode() for value in proof],
+        "checkpoint": note.decode(),
+    }
 
 
 def format_tlog_proof(proof: dict[str, Any]) -> str:

@@ -65,7 +65,9 @@ def shape_row(table: str, row: dict[str, Any], zone: str) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if (isinstance(value, bytes) and name.endswith(_ADDRESS_SUFFIX)) or (name == "next_hop" and isinstance(value, bytes)):
+    if (isinstance(value, bytes) and name.endswith(_ADDRESS_SUFFIX)) or (
+        name == "next_hop" and isinstance(value, bytes)
+    ):
         return format_address(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")

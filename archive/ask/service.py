@@ -13,6 +13,7 @@ from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Auditor
 from archive.ask.handlers import Desk, make_handlers
 from archive.ask.operators import OperatorStore
+from archive.ask.packages import PackageDesk
 from archive.ask.status import StatusReader
 from archive.clock import SystemClock
 from archive.errors import ArchiveError
@@ -43,6 +44,8 @@ class AskSettings:
     zone: str
     retention_days: int
     demo: bool
+    site_name: str
+    software: str
     close_after_seconds: float
     decoder_factory: Callable[..., ChunkDecoder]
     decoder_arguments: tuple[Any, ...] = ()
@@ -76,6 +79,7 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
         retention_days=settings.retention_days,
         demo=settings.demo,
         timers_socket=paths.run / "timers.sock",
+        packages=PackageDesk(paths, engine, auditor, clock, settings.zone, settings.site_name, settings.software),
     )
     server = LocalServer(
         paths.run / "ask.sock",

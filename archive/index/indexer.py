@@ -39,8 +39,14 @@ STATEFUL_KINDS = ("netflow",)
 
 def read_checkpoint(paths: ArchivePaths) -> Checkpoint:
     """The published checkpoint, its signature verified."""
+    return read_checkpoint_note(paths)[1]
+
+
+def read_checkpoint_note(paths: ArchivePaths) -> tuple[bytes, Checkpoint]:
+    """The published checkpoint as bytes and as what they say, its signature verified."""
     key = parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
-    return open_checkpoint((paths.log / "checkpoint").read_bytes(), key)
+    note = (paths.log / "checkpoint").read_bytes()
+    return note, open_checkpoint(note, key)
 
 
 class Indexer:

@@ -31,7 +31,7 @@ class Heads:
 
 
 def read_key(directory: Path, report: Report) -> tuple[VerifierKey | None, str | None]:
-    """The log's key and the text of its file, which leaf 0 must repeat; defects of both files go to `report`."""
+    """The log's key and its text, which leaf 0 must repeat; defects of both files go to `report`."""
     key, text = None, None
     try:
         text = _read_line(directory / KEY_FILE)
@@ -95,9 +95,7 @@ def parse_anchor(data: bytes, key: VerifierKey | None, report: Report) -> Checkp
     return checkpoint
 
 
-def _check_note(
-    what: str, file: str, data: bytes | None, key: VerifierKey | None, report: Report
-) -> Checkpoint | None:
+def _check_note(what: str, file: str, data: bytes | None, key: VerifierKey | None, report: Report) -> Checkpoint | None:
     if data is None:
         report.add_defect(f"{what}_missing", file)
         return None

@@ -64,9 +64,9 @@ def verify_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[by
 def verify_consistency(size1: int, size2: int, proof: Sequence[bytes], root1: bytes, root2: bytes) -> None:
     """The tree of `size1` leaves is the beginning of that of `size2` (RFC 9162 section 2.1.4.2).
 
-    Trees of one size have one root and an empty proof, the empty tree's root being that of no leaves. From the empty
-    tree to another there is no proof: it would prove nothing. Hashes are 32 bytes wherever any is computed. Raises
-    ArchiveIntegrityError.
+    Trees of one size have one root and an empty proof, the empty tree's root being that of no leaves. From
+    the empty tree to another there is no proof: it would prove nothing. Hashes are 32 bytes wherever any is
+    computed. Raises ArchiveIntegrityError.
     """
     if size1 == size2 and not proof:
         if root1 != root2 or size1 < 0 or (size1 == 0 and root1 != EMPTY_ROOT):

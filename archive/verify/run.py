@@ -6,18 +6,15 @@ import base64
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from archive.errors import ArchiveFormatError
 from archive.verify.heads import CHECKPOINT_FILE, Heads, parse_anchor, read_heads, read_key
-from archive.verify.leaf import check_fields, parse_leaf, parse_leaves
-from archive.verify.merkle import hash_leaf
-from archive.verify.note import Checkpoint
+from archive.verify.leaf_check import LeafCheck
+from archive.verify.note import Checkpoint, VerifierKey
 from archive.verify.report import Report
 from archive.verify.segments import ChunkCheck, check_ends
-from archive.verify.statements import Observations, state_surroundings
-from archive.verify.streams import Continuity
-from archive.verify.tiles import TILE_WIDTH, TileStore, bundle_path, decode_bundle
+from archive.verify.statements import state_surroundings
+from archive.verify.tiles import TILE_WIDTH, TileStore
 from archive.verify.tree_check import TreeCheck
 
 Progress = Callable[[int, int], None]
@@ -56,11 +53,7 @@ def verify_archive(
 
 
 def _shown_path(directory: Path, head_path: Path) -> str:
-    return (
-        str(head_path.relative_to(directory.parent))
-        if head_path.parent == directory.parent
-        else str(head_path)
-    )
+    return str(head_path.relative_to(directory.parent)) if head_path.parent == directory.parent else str(head_path)
 
 
 class _Verification:
@@ -77,17 +70,13 @@ class _Verification:
         self._report = report
         self._progress = progress or (lambda done, total: None)
         self._anchor_bytes = anchor_bytes
-        self._continuity = Continuity(report)
-        self._observations = Observations()
-        self._key_text: str | None = None
-        self._origin = ""
         self._signed_root = b""
 
     def run(self) -> None:
         report, log = self._report, self._directory / "log"
 
         # 1. Whose log is it: name and key, each checked against itself and the other.
-        key, self._key_text = read_key(self._directory, report)
+        key, key_text = read_key(self._directory, report)
         if key is None:
             report.add_statement("signatures_not_checked")
 
@@ -100,18 +89,19 @@ class _Verification:
         tree = heads.tree
         if tree is None or store is None:
             return
-        self._origin, self._signed_root = tree.origin, tree.root
-        report.origin, report.tree_size, report.root = tree.origin, tree.size, base64.b64encode(tree.root).decode()
+        self._signed_root = tree.root
+        report.origin, report.tree_size = tree.origin, tree.size
+        report.root = base64.b64encode(tree.root).decode()
 
-        # 3. Every leaf: canonical, right fields, next of its stream; its hash in its tile; its chunk in its
-        # segment.
+        # 3. Every leaf: canonical, right fields, next of its stream; its hash in its tile; its chunk in place.
         kept = {c.size // TILE_WIDTH for c in (heads.checkpoint, anchor) if c is not None}
         tree_check = TreeCheck(store, tree.root, report, kept)
         chunk_check = ChunkCheck(log / "segments", report)
+        leaf_check = LeafCheck(tree.origin, key_text, chunk_check, report)
         try:
             for index in range(-(-tree.size // TILE_WIDTH)):
                 width = min(tree.size - index * TILE_WIDTH, TILE_WIDTH)
-                tree_check.add_bundle(index, width, self._check_bundle(store, index, width, chunk_check))
+                tree_check.add_bundle(index, width, leaf_check.check_bundle(store, index, width))
                 self._progress(index * TILE_WIDTH + width, tree.size)
         finally:
             # 4. Every chunk's SHA-256 (hashed meanwhile on all cores).
@@ -120,14 +110,14 @@ class _Verification:
         # 5. Upper tiles, and the root that was signed.
         tree_check.finish()
 
-        # 6. Older heads are beginnings of this tree.
+        # 6. Nothing slipped in between the chunks that leaves cover.
+        check_ends(log / "segments", leaf_check.continuity, report)
+
+        # 7. Older heads are beginnings of this tree; what a reader must know besides.
         self._check_older(tree_check, heads, anchor)
+        state_surroundings(self._directory, store, leaf_check.observations, report)
 
-        # 7. What no leaf covers, and what a reader must know.
-        check_ends(log / "segments", self._continuity, report)
-        state_surroundings(self._directory, store, heads, self._observations, report)
-
-    def _take_snapshot(self, key: Any) -> tuple[Heads, TileStore | None]:
+    def _take_snapshot(self, key: VerifierKey | None) -> tuple[Heads, TileStore | None]:
         """Head, checkpoint and the partial tiles of the head, all of one moment.
 
         A partial tile that is gone means a newer head, which is then taken; if the head is still the same,
@@ -149,60 +139,6 @@ class _Verification:
             time.sleep(SNAPSHOT_PAUSE_SECONDS)
         return heads, store
 
-    def _check_bundle(
-        self, store: TileStore, index: int, width: int, chunk_check: ChunkCheck
-    ) -> list[bytes] | None:
-        path = bundle_path(index, width)
-        file = f"log/{path}"
-        try:
-            leaves = decode_bundle(store.read(path), width)
-        except (FileNotFoundError, ArchiveFormatError, OSError) as error:
-            if isinstance(error, PermissionError):
-                raise
-            missing = isinstance(error, FileNotFoundError)
-            detail = error if isinstance(error, ArchiveFormatError) else error.strerror
-            first = index * TILE_WIDTH
-            self._report.add_defect(
-                "bundle_missing" if missing else "bundle_damaged", file, detail=detail, leaf=first
-            )
-            self._continuity.skip_leaves()
-            return None
-        hashes = [hash_leaf(leaf) for leaf in leaves]
-        parsed = parse_leaves(leaves)
-        for position, leaf in enumerate(leaves):
-            number = index * TILE_WIDTH + position
-            fields = parsed[position] if parsed is not None else self._parse_one(leaf, number, file)
-            if fields is not None:
-                self._check_leaf(number, hashes[position], fields, file, chunk_check)
-        return hashes
-
-    def _parse_one(self, leaf: bytes, number: int, file: str) -> dict[str, Any] | None:
-        try:
-            return parse_leaf(leaf)
-        except ArchiveFormatError:
-            self._report.add_defect("leaf_format", file, leaf=number)
-            self._continuity.skip_leaves()
-            return None
-
-    def _check_leaf(
-        self, number: int, leaf_hash: bytes, fields: dict[str, Any], file: str, chunk_check: ChunkCheck
-    ) -> None:
-        wrong = check_fields(fields, self._origin)
-        if wrong is not None:
-            self._report.add_defect("leaf_fields", file, detail=wrong, leaf=number)
-            self._continuity.skip_leaves()
-            return
-        kind = fields["kind"]
-        if (kind == "key") != (number == 0):
-            self._report.add_defect("leaf_key", file, leaf=number)
-        if kind == "key" and self._key_text is not None and fields["vkey"] != self._key_text:
-            self._report.add_defect("key_differs", "log/key.vkey", leaf=number)
-        self._observations.add_leaf(fields)
-        if kind in ("data", "empty"):
-            chunk = self._continuity.add_leaf(number, leaf_hash, fields, file)
-            if chunk is not None:
-                chunk_check.add(chunk)
-
     def _check_older(self, tree_check: TreeCheck, heads: Heads, anchor: Checkpoint | None) -> None:
         report = self._report
         if heads.checkpoint is not None and heads.head is not None:
@@ -210,7 +146,7 @@ class _Verification:
             if heads.checkpoint.size < report.tree_size:
                 report.add_statement("checkpoint_behind", heads.checkpoint.size)
         if anchor is None:
-            report.add_statement("freshness_unproven")
+            report.add_statement("freshness_not_judged" if report.defect_count else "freshness_unproven")
         elif anchor.size > report.tree_size:
             report.add_defect("anchor_ahead", report.head_file, detail=anchor.size)
         elif self._check_beginning(tree_check, anchor, "anchor_inconsistent", report.head_file):

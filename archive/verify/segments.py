@@ -159,9 +159,7 @@ def check_ends(segments: Path, continuity: Continuity, report: Report) -> None:
             if not size:
                 continue  # Begun, never written to and cut back to nothing by a start: it hides nothing.
             if newest is not None and _order(segment) < newest:
-                report.add_defect(
-                    "segment_unknown", f"log/segments/{segment}", stream=stream, segment=segment
-                )
+                report.add_defect("segment_unknown", f"log/segments/{segment}", stream=stream, segment=segment)
             else:
                 beyond.append(f"{size} bytes of {segment}")
         elif size > known.end:

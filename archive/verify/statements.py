@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archive.verify.heads import Heads
 from archive.verify.report import Report, format_time
 from archive.verify.tiles import TileStore, bundle_path, level_widths, tile_path
 
@@ -13,11 +12,11 @@ SPOOL_SUFFIXES = (".open", ".spool")
 
 @dataclass
 class Observations:
-    """Facts gathered from the leaves, in order."""
+    """Facts gathered from the leaves, in order. `last_unix_ns` is the newest leaf's own time, as it stands
+    there.
+    """
 
-    last_unix_ns: int | None = None
-    records: int = 0
-    bytes: int = 0
+    last_unix_ns: str | None = None
     chunks: int = 0
     torn_bytes: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -28,32 +27,31 @@ class Observations:
         """A leaf with well-formed fields."""
         kind = fields["kind"]
         if kind == "data":
-            self.records += fields["records"]
-            self.bytes += fields["length"]
             self.chunks += 1
-            self.last_unix_ns = int(fields["last_unix_ns"])
+            self.last_unix_ns = fields["last_unix_ns"]
         elif kind in ("heartbeat", "key"):
-            self.last_unix_ns = int(fields["unix_ns"])
+            self.last_unix_ns = fields["unix_ns"]
         elif kind in ("outage", "clock"):
-            self.last_unix_ns = int(fields["to_unix_ns"])
+            self.last_unix_ns = fields["to_unix_ns"]
             found = {name: fields[name] for name in ("from_unix_ns", "to_unix_ns", "boot_id")}
             if kind == "outage":
                 found |= {name: fields[name] for name in ("why", "cut_bytes")}
             (self.outages if kind == "outage" else self.clocks).append(found)
-        if kind in ("data", "empty"):
+        if fields.get("torn_bytes"):
             self.torn_bytes += fields["torn_bytes"]
+        if fields.get("dropped"):
             for listener, count in fields["dropped"].items():
                 self.dropped[listener] = self.dropped.get(listener, 0) + count
 
 
-def state_surroundings(
-    directory: Path, store: TileStore, heads: Heads, seen: Observations, report: Report
-) -> None:
+def state_surroundings(directory: Path, store: TileStore, seen: Observations, report: Report) -> None:
     """Put everything that is no defect into the report."""
-    report.records, report.bytes, report.chunks = seen.records, seen.bytes, seen.chunks
-    report.last_leaf_unix_ns = seen.last_unix_ns
+    report.records = sum(summary.records for summary in report.streams.values())
+    report.bytes = sum(summary.bytes for summary in report.streams.values())
+    report.chunks = seen.chunks
+    report.last_leaf_unix_ns = None if seen.last_unix_ns is None else int(seen.last_unix_ns)
     report.outages, report.clock_statements = seen.outages, seen.clocks
-    last = "unknown time" if seen.last_unix_ns is None else format_time(seen.last_unix_ns)
+    last = "unknown time" if report.last_leaf_unix_ns is None else format_time(report.last_leaf_unix_ns)
     report.add_statement("head_time_unknown", last)
     for outage in seen.outages:
         interval = f"{_interval(outage)}, {outage['why']}, {outage['cut_bytes']} bytes cut off"

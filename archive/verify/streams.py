@@ -2,17 +2,16 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from archive.verify.report import Report, StreamSummary
 
 SEGMENT_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})/([0-9]{8})/([0-9]{6})\.seg")
-NS_PER_SECOND = 1_000_000_000
-NS_PER_DAY = 86_400 * NS_PER_SECOND
+NS_PER_DAY = 86_400 * 1_000_000_000
 
 
-@dataclass
+@dataclass(slots=True)
 class _StreamState:
     sequence: int
     leaf: int
@@ -20,18 +19,19 @@ class _StreamState:
     epoch: int
 
 
-@dataclass
+@dataclass(slots=True)
 class SegmentEnd:
-    """`end` is the offset behind the last chunk a leaf covers; `epoch` counts unreadable leaves before it."""
+    """`day` is the UTC day its name says, in days since 1970; `end` is the offset behind the last chunk a
+    leaf covers, `epoch` the number of unreadable places before that leaf.
+    """
 
     stream: str
-    end: int
-    leaf: int
-    epoch: int
+    day: int
+    end: int = 0
+    epoch: int = 0
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A sealed chunk as its leaf describes it; `sha256` in hex, of the stored bytes."""
 
     leaf: int
@@ -51,7 +51,6 @@ class Continuity:
         self._report = report
         self._streams: dict[str, _StreamState] = {}
         self._epoch = 0
-        self._days: dict[int, str] = {}
         self.segments: dict[str, SegmentEnd] = {}
         self.last_segments: dict[str, str] = {}
 
@@ -68,71 +67,79 @@ class Continuity:
         """Check a `data` or `empty` leaf; returns the chunk to be hashed."""
         stream: str = fields["stream"]
         self._check_stream(leaf, leaf_hash, stream, fields, file)
-        summary = self._report.streams.setdefault(stream, StreamSummary(fields["spool_sequence"]))
+        summary = self._report.streams.get(stream)
+        if summary is None:
+            summary = self._report.streams[stream] = StreamSummary(fields["spool_sequence"])
         summary.last_sequence = fields["spool_sequence"]
         summary.leaves += 1
-        summary.dropped += sum(fields["dropped"].values())
+        if fields["dropped"]:
+            summary.dropped += sum(fields["dropped"].values())
         if fields["kind"] != "data":
             return None
         summary.records += fields["records"]
         summary.bytes += fields["length"]
-        if not self._is_well_named(fields):
+        segment = self._find_segment(stream, fields)
+        if segment is None:
             self._report.add_defect("segment_name", file, detail=fields["segment"], stream=stream, leaf=leaf)
             return None
-        self._check_segment(leaf, fields)
+        self._check_place(leaf, segment, fields)
         return Chunk(leaf, stream, fields["segment"], fields["offset"], fields["length"], fields["sha256"])
 
-    def _check_stream(
-        self, leaf: int, leaf_hash: bytes, stream: str, fields: dict[str, Any], file: str
-    ) -> None:
+    def _check_stream(self, leaf: int, leaf_hash: bytes, stream: str, fields: dict[str, Any], file: str) -> None:
         sequence, previous = fields["spool_sequence"], fields["previous"]
         state = self._streams.get(stream)
-        if state is not None and state.epoch == self._epoch:
+        if state is None:
+            if previous is not None and not self._epoch:
+                self._report.add_defect("stream_previous", file, detail="none", stream=stream, leaf=leaf)
+            self._streams[stream] = _StreamState(sequence, leaf, leaf_hash, self._epoch)
+            return
+        if state.epoch == self._epoch:
             if sequence != state.sequence + 1:
-                detail = state.sequence + 1
-                self._report.add_defect("stream_sequence", file, detail=detail, stream=stream, leaf=leaf)
-            if previous is None or (previous["leaf"], previous["hash"]) != (
-                state.leaf,
-                state.leaf_hash.hex(),
-            ):
-                self._report.add_defect(
-                    "stream_previous", file, detail=f"leaf {state.leaf}", stream=stream, leaf=leaf
-                )
-        elif state is None and self._epoch == 0 and previous is not None:
-            self._report.add_defect("stream_previous", file, detail="none", stream=stream, leaf=leaf)
-        self._streams[stream] = _StreamState(sequence, leaf, leaf_hash, self._epoch)
+                expected = state.sequence + 1
+                self._report.add_defect("stream_sequence", file, detail=expected, stream=stream, leaf=leaf)
+            if previous != {"leaf": state.leaf, "hash": state.leaf_hash.hex()}:
+                detail = f"leaf {state.leaf}"
+                self._report.add_defect("stream_previous", file, detail=detail, stream=stream, leaf=leaf)
+        state.sequence, state.leaf, state.leaf_hash, state.epoch = sequence, leaf, leaf_hash, self._epoch
 
-    def _is_well_named(self, fields: dict[str, Any]) -> bool:
-        match = SEGMENT_NAME.fullmatch(fields["segment"])
-        if match is None or match[1] != fields["stream"]:
-            return False
+    def _find_segment(self, stream: str, fields: dict[str, Any]) -> SegmentEnd | None:
+        """The segment a leaf names, if the name fits the leaf's stream and the day of all its records."""
+        name = fields["segment"]
+        segment = self.segments.get(name)
+        if segment is None:
+            match = SEGMENT_NAME.fullmatch(name)
+            day = None if match is None else _parse_day(match[2])
+            if match is None or day is None:
+                return None
+            segment = SegmentEnd(match[1], day, epoch=-1 if self._epoch else 0)
         first, last = int(fields["first_unix_ns"]), int(fields["last_unix_ns"])
-        return first <= last and match[2] == self._day(first) == self._day(last)
+        if segment.stream != stream or first > last:
+            return None
+        if not first // NS_PER_DAY == last // NS_PER_DAY == segment.day:
+            return None
+        self.segments[name] = segment
+        self.last_segments[stream] = name
+        return segment
 
-    def _day(self, unix_ns: int) -> str:
-        number = unix_ns // NS_PER_DAY
-        if number not in self._days:
-            try:
-                moment = datetime.fromtimestamp(number * 86_400, timezone.utc)
-            except (ValueError, OverflowError, OSError):
-                return ""
-            self._days[number] = f"{moment:%Y%m%d}"
-        return self._days[number]
-
-    def _check_segment(self, leaf: int, fields: dict[str, Any]) -> None:
-        segment, stream, offset = fields["segment"], fields["stream"], fields["offset"]
-        known = self.segments.get(segment)
-        expected = known.end if known is not None else 0
-        trusted = known.epoch == self._epoch if known is not None else self._epoch == 0
-        if trusted and offset != expected:
+    def _check_place(self, leaf: int, segment: SegmentEnd, fields: dict[str, Any]) -> None:
+        offset = fields["offset"]
+        if segment.epoch == self._epoch and offset != segment.end:
             self._report.add_defect(
                 "segment_gap",
-                f"log/segments/{segment}",
-                detail=expected,
-                stream=stream,
-                segment=segment,
+                f"log/segments/{fields['segment']}",
+                detail=segment.end,
+                stream=segment.stream,
+                segment=fields["segment"],
                 offset=offset,
                 leaf=leaf,
             )
-        self.segments[segment] = SegmentEnd(stream, offset + fields["length"], leaf, self._epoch)
-        self.last_segments[stream] = segment
+        segment.end, segment.epoch = offset + fields["length"], self._epoch
+
+
+def _parse_day(text: str) -> int | None:
+    """YYYYMMDD as days since 1970."""
+    try:
+        moment = datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(moment.timestamp()) // 86_400

@@ -103,9 +103,7 @@ class TreeCheck:
     def _decide(
         self, index: int, width: int, path: str, leaf_hashes: list[bytes], tile_hashes: list[bytes]
     ) -> list[bytes]:
-        positions = [
-            n for n, pair in enumerate(zip(leaf_hashes, tile_hashes, strict=True)) if pair[0] != pair[1]
-        ]
+        positions = [n for n, pair in enumerate(zip(leaf_hashes, tile_hashes, strict=True)) if pair[0] != pair[1]]
         by_leaves, by_tile = (
             self._confirmed(index, width, leaf_hashes),
             self._confirmed(index, width, tile_hashes),
@@ -115,9 +113,7 @@ class TreeCheck:
             offset = position * HASH_BYTES
             if by_leaves:
                 detail = f"hash of leaf {leaf}"
-                self._report.add_defect(
-                    "tile_damaged", f"log/{path}", detail=detail, offset=offset, leaf=leaf
-                )
+                self._report.add_defect("tile_damaged", f"log/{path}", detail=detail, offset=offset, leaf=leaf)
             elif by_tile:
                 self._report.add_defect("leaf_changed", f"log/{bundle_path(index, width)}", leaf=leaf)
             else:

@@ -1,4 +1,4 @@
-"""What the verifier says, in English and Thai, by code. The codes are stable; the sentences are for people."""
+"""What the verifier says, in English and Thai, by code. Codes are stable; the sentences are for people."""
 
 DEFECTS: dict[str, tuple[str, str]] = {
     "origin_damaged": (
@@ -45,7 +45,7 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "จุดตรวจสอบที่ให้มามี {detail} รายการ มากกว่าบันทึกนี้ แสดงว่าส่วนท้ายถูกตัดออก",
     ),
     "anchor_inconsistent": (
-        "The given checkpoint of {detail} leaves is not the beginning of this log: sealed leaves were changed.",
+        "The given checkpoint of {detail} leaves is not the beginning of this log: leaves were changed.",
         "จุดตรวจสอบที่ให้มา ({detail} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้ แสดงว่ารายการที่ผนึกแล้วถูกแก้ไข",
     ),
     "bundle_missing": ("The file with these leaves is missing.", "ไม่พบแฟ้มที่เก็บรายการเหล่านี้"),
@@ -120,9 +120,13 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         "No outside anchor was given: consistent, freshness unproven.",
         "ไม่มีหลักฐานภายนอกประกอบ: ข้อมูลสอดคล้องกัน แต่ยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
     ),
+    "freshness_not_judged": (
+        "No outside anchor confirms this log, and defects were found.",
+        "ไม่มีหลักฐานภายนอกยืนยันบันทึกนี้ และพบข้อบกพร่อง",
+    ),
     "anchored": (
-        "The given checkpoint proves that the first {detail} leaves are unchanged; freshness of later ones unproven.",
-        "จุดตรวจสอบที่ให้มายืนยันว่า {detail} รายการแรกไม่ถูกเปลี่ยนแปลง รายการหลังจากนั้นยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
+        "The first {detail} leaves are unchanged since the given checkpoint; freshness of later ones unproven.",
+        "{detail} รายการแรกไม่ถูกเปลี่ยนแปลงตั้งแต่จุดตรวจสอบที่ให้มา ส่วนหลังจากนั้นยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
     ),
     "head_time_unknown": (
         "The head does not state its time; the last leaf is of {detail}.",

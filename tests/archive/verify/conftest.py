@@ -1,5 +1,4 @@
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> HandMadeLog:
 
 
 @pytest.fixture
-def archive(pristine: HandMadeLog, tmp_path: Path) -> Iterator[HandMadeLog]:
+def archive(pristine: HandMadeLog, tmp_path: Path) -> HandMadeLog:
     """A copy to damage, with the state of its writer."""
     shutil.copytree(pristine.directory, tmp_path / "data")
     shutil.copy(pristine.head_path, tmp_path / "data.head")
@@ -26,4 +25,4 @@ def archive(pristine: HandMadeLog, tmp_path: Path) -> Iterator[HandMadeLog]:
     copy._last = dict(pristine._last)
     copy._ends = dict(pristine._ends)
     copy.now_unix_ns = pristine.now_unix_ns
-    yield copy
+    return copy

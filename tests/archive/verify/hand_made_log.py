@@ -1,4 +1,6 @@
-"""A small archive made by hand from docs/FORMAT.md, without any of the writer's code, to verify and to damage."""
+"""A small archive made by hand from docs/FORMAT.md, without any of the writer's code, to verify and to
+damage.
+"""
 
 import base64
 import hashlib
@@ -62,7 +64,7 @@ def put(path: Path, data: bytes) -> None:
 
 @dataclass
 class HandMadeLog:
-    """`directory` is DIR. Leaves are appended in memory; `publish` writes tree and heads as the sealer does."""
+    """`directory` is DIR. Leaves are appended in memory; `publish` writes tree and heads like the sealer."""
 
     directory: Path
     seed: int = 1
@@ -83,9 +85,7 @@ class HandMadeLog:
         put(self.log / "key.vkey", f"{self.vkey}\n".encode())
         self.now_unix_ns = FIRST_UNIX_NS
         certificate = hashlib.sha256(b"certificate").hexdigest()
-        self.append(
-            "key", vkey=self.vkey, package_certificate_sha256=certificate, unix_ns=str(self.now_unix_ns)
-        )
+        self.append("key", vkey=self.vkey, package_certificate_sha256=certificate, unix_ns=str(self.now_unix_ns))
 
     def append(self, kind: str, **fields: Any) -> int:
         self.leaves.append(rfc8785.dumps({"v": 1, "kind": kind, "log": self.origin, **fields}))

@@ -38,9 +38,7 @@ def test_all_public_inclusion_vectors() -> None:
     for path in sorted((require("merkle") / "inclusion").rglob("*.json")):
         case = json.loads(path.read_bytes())
         root, leaf_hash = decode([case["root"], case["leafHash"]])
-        answer = refused(
-            verify_inclusion, leaf_hash, case["leafIdx"], case["treeSize"], decode(case["proof"]), root
-        )
+        answer = refused(verify_inclusion, leaf_hash, case["leafIdx"], case["treeSize"], decode(case["proof"]), root)
         assert answer == case["wantErr"], path
         seen += 1
     assert seen == VECTORS_OF_A_KIND
@@ -51,9 +49,7 @@ def test_all_public_consistency_vectors() -> None:
     for path in sorted((require("merkle") / "consistency").rglob("*.json")):
         case = json.loads(path.read_bytes())
         root1, root2 = decode([case["root1"], case["root2"]])
-        answer = refused(
-            verify_consistency, case["size1"], case["size2"], decode(case["proof"]), root1, root2
-        )
+        answer = refused(verify_consistency, case["size1"], case["size2"], decode(case["proof"]), root1, root2)
         assert answer == case["wantErr"], path
         seen += 1
     assert seen == VECTORS_OF_A_KIND

@@ -92,8 +92,8 @@ def test_malformed_notes_are_refused(case: str) -> None:
 
 
 BAD_SIZES = [
-    " 15", "15 ", "+15", "-15", "1_5", "015", "00", "", "\uff11\uff15", "\u0661\u0665", "\u00b2", "1e1", "0x15", "15.0",
-    "9" * 17, "15\u2028", "15\u0085",
+    " 15", "15 ", "+15", "-15", "1_5", "015", "00", "", "\uff11\uff15", "\u0661\u0665", "\u00b2", "1e1", "0x15",
+    "15.0", "9" * 17, "15\u2028", "15\u0085",
 ]  # fmt: skip
 
 
@@ -106,7 +106,11 @@ def test_size_has_one_spelling(size: str) -> None:
 @pytest.mark.parametrize(("size", "value"), [("0", 0), ("1", 1), ("15", 15), ("9007199254740991", 2**53 - 1)])
 def test_plain_sizes_are_read(size: str, value: int) -> None:
     checkpoint = parse_checkpoint(parse_note(note(f"example.com/log\n{size}\n{ROOT}\n")))
-    assert (checkpoint.origin, checkpoint.size, checkpoint.root) == ("example.com/log", value, bytes(range(32)))
+    assert (checkpoint.origin, checkpoint.size, checkpoint.root) == (
+        "example.com/log",
+        value,
+        bytes(range(32)),
+    )
 
 
 BAD_CHECKPOINTS = {

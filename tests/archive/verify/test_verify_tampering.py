@@ -209,9 +209,7 @@ LEAF_CHANGES: dict[str, tuple[LeafChange, int]] = {
 
 @pytest.mark.parametrize("change", LEAF_CHANGES)
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_bundle_rewritten_without_the_tree_names_the_first_leaf(
-    archive: HandMadeLog, change: str, index: int
-) -> None:
+def test_bundle_rewritten_without_the_tree_names_the_first_leaf(archive: HandMadeLog, change: str, index: int) -> None:
     """The trailer is right, as a forger would make it; the tree says otherwise."""
     rewrite, first = LEAF_CHANGES[change]
     leaves = archive.leaves[256 * index : 256 * index + 256]

@@ -1,0 +1,14 @@
+"""One module per page; each a blueprint."""
+
+from admin_ui.pages import account, packages, people, record, search, status, verify, who
+
+BLUEPRINTS = (
+    account.blueprint,
+    search.blueprint,
+    who.blueprint,
+    record.blueprint,
+    verify.blueprint,
+    packages.blueprint,
+    status.blueprint,
+    people.blueprint,
+)

@@ -1,0 +1,51 @@
+"""Counters in the three states, lags, losses, alarms with what to do, processes."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, g, render_template
+
+from admin_ui.health import level_of
+from admin_ui.language import fault_of
+from admin_ui.pages.desk import ask
+from archive.errors import AskError
+
+blueprint = Blueprint("status", __name__)
+
+SILENT_SECONDS = 30.0
+"""Every process writes its counters each second or few; the service raises its alarm at the same age."""
+
+
+@blueprint.get("/status")
+def status_page() -> str | tuple[str, int]:
+    try:
+        status = ask("status")
+    except AskError as error:
+        if error.code in ("not_signed_in", "not_running"):
+            raise
+        page = render_template("status.html", status=None, fault=fault_of(error, g.language), alarms=[], processes=[])
+        return page, 500
+    current_app.extensions["health"].remember(status)
+    return render_template(
+        "status.html",
+        status=status,
+        fault=None,
+        alarms=[_shape_alarm(alarm) for alarm in status.get("alarms") or []],
+        processes=[_shape_process(name, values) for name, values in (status.get("processes") or {}).items()],
+    )
+
+
+def _shape_alarm(alarm: dict[str, Any]) -> dict[str, Any]:
+    suffix = "_th" if g.language == "th" else ""
+    return {
+        "level": level_of([alarm]),
+        "sentence": alarm.get(f"message{suffix}") or alarm.get("message", ""),
+        "what_to_do": alarm.get(f"what_to_do{suffix}") or alarm.get("what_to_do", ""),
+        "source": alarm.get("source", ""),
+        "since": alarm.get("since"),
+        "details": alarm.get("details", ""),
+    }
+
+
+def _shape_process(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    age = float(values.get("age_seconds") or 0)
+    return {"name": name, "alive": age <= SILENT_SECONDS, "age": f"{age:.1f}"}

@@ -1,0 +1,96 @@
+"""The last verification, and running one now."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, g, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from admin_ui.language import fault_of, say
+from admin_ui.pages.desk import ask, zone
+from archive.errors import ArchiveError, AskError
+from archive.time_text import format_iso, parse_time
+
+blueprint = Blueprint("verify", __name__)
+
+REFRESH_SECONDS = 2
+_FRESHNESS = ("unproven", "anchored")
+_LEVELS = {0: "ok", 1: "bad", 2: "warn"}
+
+
+@blueprint.get("/verify")
+def verify_page() -> str:
+    """The newest result: from the run this process made if the index does not hold a newer one."""
+    state = current_app.extensions["verify_run"].state
+    fault = fault_of(state.failure, g.language) if state.failure else None
+    last = None
+    try:
+        last = ask("verify_last")
+    except AskError as error:
+        if error.code in ("not_signed_in", "not_running"):
+            raise
+        fault = fault or fault_of(error, g.language)
+    if state.result is not None and _unix_ns(last) < (state.finished_unix_ns or 0) - _INDEX_SLACK_NS:
+        last = {**state.result, "time": format_iso(state.finished_unix_ns or 0, zone())}
+    running = format_iso(state.started_unix_ns, zone()) if state.started_unix_ns else None
+    return render_template(
+        "verify.html",
+        last=_shape(last) if last else None,
+        running=running,
+        fault=fault,
+        refresh_seconds=REFRESH_SECONDS if running else None,
+    )
+
+
+_INDEX_SLACK_NS = 5_000_000_000
+"""The record of a result is written just before the answer comes back."""
+
+
+@blueprint.post("/verify")
+def verify_now() -> Response:
+    current_app.extensions["verify_run"].start(g.token)
+    return redirect(url_for("verify.verify_page"), 303)
+
+
+def _unix_ns(last: dict[str, Any] | None) -> int:
+    try:
+        return parse_time(str((last or {}).get("time", "")), now_unix_ns=0, zone=zone())
+    except ArchiveError:
+        return 0
+
+
+def _shape(last: dict[str, Any]) -> dict[str, Any]:
+    exit_code = last.get("exit_code")
+    defects = last.get("first_defects") or []
+    count = int(last.get("defects") or 0) if not isinstance(last.get("defects"), list) else len(last["defects"])
+    known = exit_code if exit_code in _LEVELS else 2
+    sentence = {
+        0: say("verify.intact", g.language),
+        1: say("verify.defect", g.language, n=f"{max(count, len(defects)):,}"),
+        2: say("verify.could_not", g.language),
+    }[known]
+    freshness = str(last.get("freshness") or "")
+    return {
+        "level": _LEVELS[known],
+        "sentence": sentence,
+        "freshness_sentence": say(f"freshness.{freshness}", g.language) if freshness in _FRESHNESS else freshness,
+        "exit_code": exit_code,
+        "exit_meaning": say(f"exit.{known}", g.language),
+        "defects": [_shape_defect(defect) for defect in defects if isinstance(defect, dict)],
+        "defect_count": max(count, len(defects)),
+        **{
+            name: last.get(name)
+            for name in ("time", "seconds", "tree_size", "records", "bytes", "root", "leaf_index", "row")
+        },
+    }
+
+
+def _shape_defect(defect: dict[str, Any]) -> dict[str, Any]:
+    thai = defect.get("message_th") if g.language == "th" else None
+    place = [str(defect.get("file") or "")]
+    place += [f"{name} {defect[name]}" for name in ("stream", "segment", "offset") if defect.get(name) is not None]
+    return {
+        "code": defect.get("code", ""),
+        "sentence": thai or defect.get("message", ""),
+        "place": " · ".join(part for part in place if part),
+        "leaf": defect.get("leaf"),
+    }

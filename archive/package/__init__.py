@@ -1,0 +1,1 @@
+"""Evidence packages: BagIt bags that a stranger verifies with sha256sum, openssl and one script."""

@@ -1,0 +1,168 @@
+"""The answer as files: CSV with a dictionary, and a text in Thai and English with what the records cannot show. Pure."""
+
+import csv
+import io
+import json
+from typing import Any
+
+CSV_COLUMNS = {
+    "candidate": ("Number of the candidate, from 1", "ลำดับผู้ที่เข้าข่าย"),
+    "person": ("Name recorded for the account at that time", "ชื่อบุคคลที่บันทึกไว้กับบัญชีในเวลานั้น"),
+    "account": ("Account that was logged in", "บัญชีที่เข้าระบบ"),
+    "step": ("Link of the chain", "ขั้นของการสืบทอด"),
+    "value": ("What this step found", "สิ่งที่พบในขั้นนี้"),
+    "certainty": ("How sure this step is", "ระดับความแน่ชัดของขั้นนี้"),
+    "why": ("Reason for that certainty", "เหตุผลของระดับความแน่ชัด"),
+    "from": ("Start, ISO 8601; empty: not recorded", "เวลาเริ่ม (ISO 8601) ว่างคือไม่ได้บันทึก"),
+    "to": ("End, ISO 8601; empty: not recorded", "เวลาสิ้นสุด (ISO 8601) ว่างคือไม่ได้บันทึก"),
+    "log": ("Log that holds the record", "บันทึกที่เก็บระเบียน"),
+    "leaf_index": ("Leaf of the log", "ลำดับใบในบันทึก"),
+    "row": ("Record within the leaf's chunk, from 0", "ลำดับระเบียนในก้อนข้อมูล นับจาก 0"),
+    "raw_file": ("The record's bytes as received", "ไบต์ของระเบียนตามที่ได้รับ"),
+    "chunk_file": ("The chunk the leaf commits to", "ก้อนข้อมูลที่ใบนั้นผูกพัน"),
+}
+
+LIMITS_EN = (
+    "These records show which address, device and account were in use. They do not show who held a device, what was said "
+    "or read, what happened inside a VPN or relay, traffic through other gateways, or what a carrier's own translation did. "
+    "Absence of a record is not proof of absence. No line here says that a person did something."
+)
+LIMITS_TH = (
+    "ระเบียนเหล่านี้แสดงว่าที่อยู่ อุปกรณ์ และบัญชีใดถูกใช้งาน แต่ไม่แสดงว่าใครถืออุปกรณ์ ไม่แสดงเนื้อหา ไม่แสดงสิ่งที่เกิดใน VPN หรือตัวกลาง "
+    "ไม่แสดงข้อมูลที่ผ่านเกตเวย์อื่น หรือการแปลงที่อยู่ของผู้ให้บริการเครือข่าย การไม่พบระเบียนมิใช่ข้อพิสูจน์ว่าไม่มีเหตุการณ์ "
+    "ไม่มีข้อความใดในที่นี้ระบุว่าบุคคลใดเป็นผู้กระทำ"
+)
+NO_ANCHOR_EN = (
+    "Outside anchors: none. An administrator with the key could have rewritten this before it was handed over."
+)
+NO_ANCHOR_TH = "พยานภายนอก: ไม่มี ผู้ดูแลระบบที่มีกุญแจอาจเขียนข้อมูลใหม่ได้ก่อนส่งมอบ"
+
+
+def raw_name(leaf_index: int, row: int) -> str:
+    """Name of a cited record's bytes in the bag."""
+    return f"data/records/{leaf_index}-{row}.bin"
+
+
+def chunk_name(leaf_index: int) -> str:
+    """Name of a cited chunk in the bag."""
+    return f"data/chunks/{leaf_index}.arrow.zst"
+
+
+def answer_csv(answer: dict[str, Any]) -> bytes:
+    """One row per step of each candidate; UTF-8 with BOM, as spreadsheets want it."""
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    writer.writerow(CSV_COLUMNS)
+    for number, candidate in enumerate(answer["candidates"], 1):
+        for step in candidate["steps"]:
+            cited = step["leaf_index"] is not None
+            writer.writerow(
+                [
+                    number,
+                    candidate["person"] or "",
+                    candidate["account"] or "",
+                    *(step[name] or "" for name in ("step", "value", "certainty", "why", "from", "to", "log")),
+                    step["leaf_index"] if cited else "",
+                    step["row"] if cited else "",
+                    raw_name(step["leaf_index"], step["row"]) if cited else "",
+                    chunk_name(step["leaf_index"]) if cited else "",
+                ]
+            )
+    return b"\xef\xbb\xbf" + sink.getvalue().encode()
+
+
+def dictionary_csv() -> bytes:
+    """What each column of the CSV means."""
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    writer.writerow(["column", "English", "ไทย"])
+    writer.writerows([name, english, thai] for name, (english, thai) in CSV_COLUMNS.items())
+    return b"\xef\xbb\xbf" + sink.getvalue().encode()
+
+
+def answer_text(answer: dict[str, Any], facts: dict[str, str]) -> bytes:
+    """The answer for people, Thai first. `facts` are lines about the making of the package, already in both languages."""
+    asked = answer["asked"]
+    question = " ".join(
+        f"{name}={asked[name]}"
+        for name in ("address", "port", "protocol", "to", "at", "realm")
+        if asked[name] is not None
+    )
+    lines = [
+        "คำตอบเรื่องผู้ใช้ที่อยู่อินเทอร์เน็ต / Answer about the user of an internet address",
+        "",
+        f"คำถาม / Question: {question}",
+        f"ช่วงเวลาที่พิจารณา / Window: {asked['from']} - {asked['until']}",
+        f"ผล / Result: {answer['certainty']}",
+        f"  {answer['sentence']['th']}",
+        f"  {answer['sentence']['en']}",
+    ]
+    if answer["why"]:
+        lines.append(f"  {answer['why']}")
+    for number, candidate in enumerate(answer["candidates"], 1):
+        name = candidate["person"] or "(ไม่มีชื่อบันทึกไว้ / no name recorded)"
+        lines += ["", f"{number}. {name} - บัญชี / account {candidate['account'] or '-'} - {candidate['certainty']}"]
+        for step in candidate["steps"]:
+            place = f"leaf {step['leaf_index']} row {step['row']}" if step["leaf_index"] is not None else "no record"
+            period = f"{step['from'] or '?'} - {step['to'] or '?'}" if step["from"] or step["to"] else ""
+            lines.append(
+                f"   {step['step']}: {step['value'] or '-'} [{step['certainty']}] {place} {period} {step['why']}".rstrip()
+            )
+    lines += ["", "ข้อมูลสูญหายในช่วงเวลานี้ / Losses in this window:"]
+    lines += [
+        f"  {loss['from']} - {loss['until']} {loss['listener']} {loss['how']} {loss['count'] if loss['count'] is not None else ''}"
+        for loss in answer["losses"]
+    ] or ["  ไม่มี / none recorded"]
+    lines += ["", LIMITS_TH, LIMITS_EN, "", NO_ANCHOR_TH, NO_ANCHOR_EN, ""]
+    lines += [f"{name}: {value}" for name, value in facts.items()]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def answer_json(answer: dict[str, Any]) -> bytes:
+    """The answer as the appliance gave it."""
+    return (json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
+
+
+VERIFY_TXT = """\
+ตรวจสอบชุดพยานหลักฐานนี้ / How to verify this package
+====================================================
+
+1. Linux (coreutils, openssl) - run inside this folder / สั่งในโฟลเดอร์นี้
+
+   sha256sum -c --quiet manifest-sha256.txt
+   sha256sum -c --quiet tagmanifest-sha256.txt
+   openssl cms -verify -binary -inform DER -in tagmanifest-sha256.txt.p7s \\
+       -content tagmanifest-sha256.txt -certfile data/keys/package.crt \\
+       -CAfile data/keys/package.crt -purpose any -out /dev/null
+   openssl x509 -in data/keys/package.crt -noout -fingerprint -sha256
+
+   The first two print nothing and the third prints "CMS Verification successful" if nothing was changed. Compare the
+   fingerprint with the one the office publishes. / คำสั่งสองบรรทัดแรกต้องไม่แสดงข้อความใด บรรทัดที่สามต้องแสดง
+   "CMS Verification successful" แล้วเทียบลายนิ้วมือของใบรับรองกับที่หน่วยงานประกาศไว้
+
+2. Windows (PowerShell; openssl from Git for Windows)
+
+   Get-Content manifest-sha256.txt, tagmanifest-sha256.txt | ForEach-Object {{
+     $h, $f = $_ -split '  ', 2
+     if ((Get-FileHash -Algorithm SHA256 $f).Hash.ToLower() -ne $h) {{ "CHANGED: $f" }} }}
+   openssl cms -verify -binary -inform DER -in tagmanifest-sha256.txt.p7s -content tagmanifest-sha256.txt `
+     -certfile data/keys/package.crt -CAfile data/keys/package.crt -purpose any -out NUL
+
+3. Everything else (unknown files, checkpoint, proofs, chunks, citations) / ตรวจส่วนที่เหลือทั้งหมด
+
+   python3 verify_package.py .
+
+   It needs Python 3.9 and the package "cryptography". / ต้องมี Python 3.9 และแพ็กเกจ cryptography
+
+What is in here / มีอะไรบ้าง
+   data/answer.txt  the answer in Thai and English / คำตอบ
+   data/answer.csv  one row per step; data/dictionary.csv explains the columns / ตารางคำตอบและคำอธิบายคอลัมน์
+   data/records/    each cited record as it was received / ระเบียนที่อ้างถึงตามที่ได้รับ
+   data/chunks/     the sealed chunks that hold them (zstd, then one Arrow IPC stream) / ก้อนข้อมูลที่ผนึก
+   data/leaves/     the log's leaves that commit to the chunks / ใบของบันทึก
+   data/proofs/     C2SP tlog-proof of each leaf under data/checkpoint / หลักฐานการอยู่ในบันทึก
+   data/keys/       public keys; leaf 0 of the log names both / กุญแจสาธารณะ
+
+   Log / บันทึก: {origin}
+   Certificate SHA-256 / ลายนิ้วมือใบรับรอง: {fingerprint}
+"""

@@ -1,0 +1,115 @@
+"""`phayan package`: make an evidence package of a `who` answer, list them, verify one."""
+
+import base64
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archive.errors import AskError
+from archive.local_rpc import call_local
+from archive.package.verify_package import main as verify_main
+from deploy.errors import DeployError
+from deploy.layout import find_data_directory, open_appliance
+from deploy.options import data_option
+
+POLL_SECONDS = 0.5
+
+
+def _call(data: str | None, op: str, **arguments: Any) -> Any:
+    return call_local(open_appliance(str(find_data_directory(data)), None).ask_socket, op, **arguments)
+
+
+@click.group("package")
+def package_command() -> None:
+    """Evidence packages: create, list, verify."""
+
+
+@package_command.command("create")
+@click.argument("address", required=False)
+@click.option("--port", help="Port of ADDRESS")
+@click.option("--proto", help="tcp, udp, icmp or a number")
+@click.option("--to", "to", metavar="ADDRESS[:PORT]", help="Where the connection went")
+@click.option("--at", "at", required=True, metavar="TIME", help="Moment, e.g. 2026-11-20T08:01:12+07:00")
+@click.option("--tolerance", metavar="SECONDS", type=float, help="Half width of the window [default: 60]")
+@click.option("--realm", help="Only this realm")
+@click.option("--reason", required=True, help="Why, e.g. the number of the letter")
+@click.option("--title", default="", help="What it is about")
+@click.option("--out", type=click.Path(), help="File to write [default: the package's own name here]")
+@data_option
+def create_command(
+    address: str | None,
+    port: str | None,
+    proto: str | None,
+    to: str | None,
+    at: str,
+    tolerance: float | None,
+    realm: str | None,
+    reason: str,
+    title: str,
+    out: str | None,
+    data: str | None,
+) -> None:
+    """Make a package of the answer to a `who` question and write it to a file."""
+    identifier = _call(
+        data,
+        "package_create",
+        address=address,
+        port=port,
+        protocol=proto,
+        to=to,
+        at=at,
+        tolerance_seconds=tolerance,
+        realm=realm,
+        reason=reason,
+        title=title,
+    )["id"]
+    job = _wait(data, identifier)
+    name = Path(out) if out else Path(f"phayan-{identifier}.zip")
+    name.write_bytes(_fetch(data, identifier))
+    click.echo(f"{name}: {job['size_bytes']} bytes, SHA-256 {job['sha256']}")
+
+
+def _wait(data: str | None, identifier: str) -> dict[str, Any]:
+    """The finished job; progress on stderr. Raises DeployError when it failed."""
+    with click.progressbar(length=100, label=f"package {identifier}", file=sys.stderr) as bar:
+        shown = 0
+        while True:
+            found = [job for job in _call(data, "package_list")["packages"] if job["id"] == identifier]
+            if not found:
+                raise AskError(f"package {identifier} is gone; the appliance was restarted", code="no_such_package")
+            percent = int(found[0]["progress"] * 100)
+            bar.update(percent - shown)
+            shown = percent
+            if found[0]["state"] in ("ready", "failed"):
+                break
+            time.sleep(POLL_SECONDS)
+    if found[0]["state"] == "failed":
+        raise DeployError(f"the package was not made: {found[0]['message']}")
+    return found[0]
+
+
+def _fetch(data: str | None, identifier: str) -> bytes:
+    parts = bytearray()
+    while True:
+        piece = _call(data, "package_fetch", id=identifier, offset=len(parts))
+        parts += base64.b64decode(piece["data_base64"])
+        if len(parts) >= piece["total_bytes"]:
+            return bytes(parts)
+
+
+@package_command.command("list")
+@data_option
+def list_command(data: str | None) -> None:
+    """Packages made here."""
+    for job in _call(data, "package_list")["packages"]:
+        click.echo(f"{job['id']} {job['created']} {job['state']:8} {job['made_by']} {job['title']} {job['message']}")
+
+
+@package_command.command("verify")
+@click.argument("path", type=click.Path())
+def verify_command(path: str) -> None:
+    """Verify a package, a folder or a zip file, without a data directory. Exit 0 verified, 1 not, 2 could not run."""
+    sys.exit(verify_main([path]))
