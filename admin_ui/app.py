@@ -162,6 +162,8 @@ def _template_words(settings: AdminSettings) -> dict[str, Any]:
         "language_url": language_url,
         "number": lambda value: f"{int(value or 0):,}",
         "size": _size,
+        "machine_text": lambda value: str(value).lower() if isinstance(value, bool) else value,
+        "is_moment": lambda value: isinstance(value, str) and bool(times.MACHINE_MOMENT.match(value)),
         "shorten": lambda text: text if len(text) <= MAX_SUMMARY_CHARACTERS else text[:MAX_SUMMARY_CHARACTERS] + "…",
         "known_certainties": frozenset(VOCABULARIES["certainty"]),
         "site_name": settings.site_name,

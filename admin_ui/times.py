@@ -12,6 +12,9 @@ NS = 1_000_000_000
 CANONICAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}[+-]\d\d:\d\d\Z", re.ASCII)
 """What `format_iso` prints: the only form of an absolute moment in our addresses."""
 
+MACHINE_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?\+00:00\Z", re.ASCII)
+"""A moment as a column of the index holds it: ISO 8601 in UTC."""
+
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?:\s+(.*))?\Z", re.ASCII)
 _WORDED = re.compile(r"(\d{1,2})\s*([ก-๙.]+)\s*(\d{4})(?:\s+(.*))?\Z")
 _THAI_DIGITS = str.maketrans("๐๑๒๓๔๕๖๗๘๙", "0123456789")

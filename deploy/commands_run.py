@@ -48,7 +48,7 @@ def process_commands(appliance: Appliance) -> dict[str, list[str]]:
     options = ["--data", str(appliance.directory)]
     if appliance.config_path:
         options += ["--config", str(appliance.config_path)]
-    names = ["sealer", "accounts", "ask", "timers", "collector", "radius", "admin"]
+    names = ["sealer", "accounts", "ask", "timers", "collector", "radius", "portal", "portal-redirect", "admin"]
     return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
 
 

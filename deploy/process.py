@@ -23,7 +23,7 @@ EX_CONFIG = 78
 FATAL_CODES = frozenset(
     {
         "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
-        "head_locked", "head_root", "tls_required", "bad_certificate", "archive_state", "no_log", "spool_sequence",
+        "head_locked", "head_root", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log", "spool_sequence",
     }
 )  # fmt: skip
 """Codes that a restart cannot cure."""
@@ -38,6 +38,8 @@ PROCESSES: dict[str, Run] = {
     "timers": processes.run_timers_process,
     "collector": processes.run_collector_process,
     "radius": processes.run_radius_process,
+    "portal": processes.run_portal_process,
+    "portal-redirect": processes.run_portal_redirect_process,
     "admin": processes.run_admin_process,
 }
 """In the order they are started; they are stopped in `STOP_ORDER` of the supervisor."""

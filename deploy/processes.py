@@ -11,10 +11,12 @@ from archive.run_report import write_run_report
 from archive.sealer_service import run_sealer
 from authgw.accounts.service import AccountsSettings, run_accounts
 from authgw.directory.ldap import DirectorySettings
+from authgw.portal.service import PortalSettings, run_portal, run_portal_redirect
 from authgw.radius.clients import RadiusClient
 from authgw.radius.service import RadiusSettings, run_radius
 from collector.service import CollectorSettings, Listener, run_collector
 from deploy.decoders import make_chunk_decoder
+from deploy.first_start import create_portal_certificate
 from deploy.layout import Appliance
 from deploy.timers import run_timers
 
@@ -92,6 +94,39 @@ def run_radius_process(appliance: Appliance, stop: threading.Event) -> None:
         ),
         stop,
     )
+
+
+def portal_settings(appliance: Appliance) -> PortalSettings:
+    """The captive portal."""
+    config = appliance.config
+    return PortalSettings(
+        listen_address=config.portal.address,
+        http_port=config.portal.http_port,
+        https_port=config.portal.https_port,
+        host_name=config.portal.host_name,
+        portal_directory=appliance.directory / "portal",
+        spool_directory=appliance.paths.spool,
+        run_directory=appliance.paths.run,
+        accounts_path=appliance.accounts_path,
+        site=config.site.name,
+        zone=config.site.zone,
+        retention_days=config.archive.retention_days,
+        directory=directory_settings(appliance),
+        close_after_seconds=config.archive.spool_close_seconds,
+    )
+
+
+def run_portal_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Serve the portal's pages."""
+    settings = portal_settings(appliance)
+    if not (settings.portal_directory / "portal.crt").exists():
+        create_portal_certificate(settings.portal_directory, settings.host_name)
+    run_portal(settings, stop)
+
+
+def run_portal_redirect_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Send plain HTTP to the portal."""
+    run_portal_redirect(portal_settings(appliance), stop)
 
 
 def run_accounts_process(appliance: Appliance, stop: threading.Event) -> None:

@@ -51,23 +51,14 @@ class FailureThrottle:
 
     def admit(self, address: str, name: str) -> Attempt | Refusal:
         """Admit a guess at the password of `name`, or say how long to wait."""
-        account = account_key(name[:MAX_NAME_CHARACTERS])
+        account = _account(name)
         now_ns = self._clock.monotonic_ns()
         with self._lock:
-            by_address = self._recent(self._addresses, address, now_ns)
-            by_account = self._recent(self._accounts, account, now_ns)
-            waits = [
-                failures[0] + _WINDOW_NS - now_ns
-                for failures, limit in (
-                    (by_address, MAX_FAILURES_PER_ADDRESS),
-                    (by_account, MAX_FAILURES_PER_ACCOUNT),
-                )
-                if len(failures) >= limit
-            ]
-            if waits:
-                return Refusal(math.ceil(max(waits) / 1e9))
-            by_address.append(now_ns)
-            by_account.append(now_ns)
+            _, wait_ns = self._state(address, account, now_ns)
+            if wait_ns > 0:
+                return Refusal(math.ceil(wait_ns / 1e9))
+            self._addresses[address].append(now_ns)
+            self._accounts[account].append(now_ns)
             return Attempt(address, account, now_ns)
 
     def forgive(self, attempt: Attempt) -> None:
@@ -80,13 +71,19 @@ class FailureThrottle:
                 if not failures:
                     table.pop(key, None)
 
-    def remaining(self, attempt: Attempt) -> int:
-        """Guesses left to this device at this account."""
-        now_ns = self._clock.monotonic_ns()
+    def left(self, address: str, name: str) -> tuple[int, int]:
+        """Guesses left to this device at this account, and the seconds to wait when none is left."""
         with self._lock:
-            by_address = len(self._recent(self._addresses, attempt.address, now_ns))
-            by_account = len(self._recent(self._accounts, attempt.account, now_ns))
-        return max(0, min(MAX_FAILURES_PER_ADDRESS - by_address, MAX_FAILURES_PER_ACCOUNT - by_account))
+            remaining, wait_ns = self._state(address, _account(name), self._clock.monotonic_ns())
+        return remaining, math.ceil(max(0, wait_ns) / 1e9)
+
+    def _state(self, address: str, account: str, now_ns: int) -> tuple[int, int]:
+        """Guesses left, and nanoseconds until there is one again."""
+        by_address = self._recent(self._addresses, address, now_ns)
+        by_account = self._recent(self._accounts, account, now_ns)
+        limits = ((by_address, MAX_FAILURES_PER_ADDRESS), (by_account, MAX_FAILURES_PER_ACCOUNT))
+        waits = [failures[0] + _WINDOW_NS - now_ns for failures, limit in limits if len(failures) >= limit]
+        return max(0, min(limit - len(failures) for failures, limit in limits)), max(waits, default=0)
 
     def _recent(self, table: _Failures, key: str, now_ns: int) -> "deque[int]":
         failures = table.setdefault(key, deque())
@@ -96,3 +93,7 @@ class FailureThrottle:
         while len(table) > MAX_REMEMBERED:
             table.popitem(last=False)
         return failures
+
+
+def _account(name: str) -> str:
+    return account_key(name[:MAX_NAME_CHARACTERS])

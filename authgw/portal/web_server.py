@@ -142,6 +142,8 @@ class _RequestTlsSocket(_RequestLimit, ssl.SSLSocket):
     """TLS; the handshake as a whole has the time of one request."""
 
     def do_handshake(self, block: bool = False) -> None:
+        # The first request of a connection is read right after its handshake, without being made blocking again.
+        self.setblocking(True)
         try:
             super().do_handshake(block)
         except TimeoutError as error:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -314,5 +315,6 @@ class FakeAccounts:
 
 def serve(path: Path, service: Any) -> LocalServer:
     server = LocalServer(path, service.handlers())
-    server.start()
+    # Polled often, so that a test ends at once.
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     return server

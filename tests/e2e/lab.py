@@ -4,18 +4,23 @@ servers outside, and a line from the gateway to the appliance.
     c1 10.20.0.2 --+                          +-- s1 198.51.100.10
                    +-- gw (nftables, conntrack) 
     c2 10.20.0.3 --+   | 203.0.113.1 outside  +-- s2 198.51.100.20
-                       | 192.0.2.2 <-> 192.0.2.1 this machine
+                       | 198.18.7.2 <-> 198.18.7.1 this machine
 """
 
+import fcntl
 import os
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 OUTSIDE = "203.0.113.1"
-APPLIANCE = "192.0.2.1"
+APPLIANCE = "198.18.7.1"
+GATEWAY = "198.18.7.2"
+"""The line between them lies in the range of benchmarks (RFC 2544), which no machine has as its own network."""
+GATEWAY = "198.18.7.2"
 CLIENTS = {"c1": "10.20.0.2", "c2": "10.20.0.3"}
 SERVERS = {"s1": "198.51.100.10", "s2": "198.51.100.20"}
 
@@ -33,11 +38,15 @@ class Lab:
 
     tag: str = field(default_factory=lambda: "py" + secrets.token_hex(2))
     children: list[subprocess.Popen] = field(default_factory=list)
+    lock: int = -1
 
     def name(self, host: str) -> str:
         return f"{self.tag}-{host}"
 
     def __enter__(self) -> "Lab":
+        # Its addresses are fixed, so only one lab stands on a machine at a time.
+        self.lock = os.open(f"{tempfile.gettempdir()}/phayan-lab.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
         try:
             self._build()
         except BaseException:
@@ -55,9 +64,9 @@ class Lab:
         run("ip", "link", "add", mine, "type", "veth", "peer", "name", theirs, "netns", self.name("gw"))
         run("ip", "addr", "add", f"{APPLIANCE}/30", "dev", mine)
         run("ip", "link", "set", mine, "up")
-        self.inside("gw", "ip", "addr", "add", "192.0.2.2/30", "dev", theirs)
+        self.inside("gw", "ip", "addr", "add", f"{GATEWAY}/30", "dev", theirs)
         self.inside("gw", "ip", "link", "set", theirs, "up")
-        run("ip", "route", "add", "10.20.0.0/24", "via", "192.0.2.2", "dev", mine)
+        run("ip", "route", "add", "10.20.0.0/24", "via", GATEWAY, "dev", mine)
         self.inside("gw", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.netfilter.nf_conntrack_timestamp=1")
         rules = (
             "table ip nat { chain post { type nat hook postrouting priority 100; "
@@ -112,6 +121,7 @@ class Lab:
         for host in ("gw", *CLIENTS, *SERVERS):
             run("ip", "netns", "del", self.name(host), check=False)
         run("ip", "link", "del", f"{self.tag}m0", check=False)
+        os.close(self.lock)
 
 
 def can_make_namespaces() -> bool:

@@ -12,7 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.appliance import SECRET, RunningAppliance
-from tests.e2e.lab import APPLIANCE, CLIENTS, CONNECT_ONCE, OUTSIDE, SERVE, SERVERS, Lab, can_make_namespaces, wait_until
+from tests.e2e.lab import (
+    APPLIANCE,
+    CLIENTS,
+    CONNECT_ONCE,
+    OUTSIDE,
+    SERVE,
+    SERVERS,
+    Lab,
+    can_make_namespaces,
+    wait_until,
+)
 
 PEERS = ("radclient", "conntrack", "nft", "ip", "logger")
 PORT = 40_000
