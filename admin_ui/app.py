@@ -77,7 +77,9 @@ def _before() -> AnyResponse | tuple[str, int] | None:
     if g.operator is not None or request.endpoint in OPEN_ENDPOINTS:
         return None
     if request.method in ("GET", "HEAD"):
-        arguments = {"next": request.full_path.rstrip("?")} if request.path != "/" or request.query_string else {}
+        arguments: dict[str, Any] = {}
+        if request.path != "/" or request.query_string:
+            arguments["next"] = request.full_path.rstrip("?")
         return redirect(url_for("account.log_in", **arguments), 303)
     return _sentence("fault.title.refused", "fault.not_signed_in", 401, sign_in=True)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Request, Response
 
-from admin_ui.whys import WHYS
+from admin_ui.whys import LOSS_TOUCHES, LOSS_TOUCHES_THAI, WHYS
 from admin_ui.words import FAULTS, VOCABULARIES, WORDS
 
 LANGUAGES = ("th", "en")
@@ -46,6 +46,8 @@ def why_in(text: str, language: str) -> tuple[str, str]:
     """(reason, its language): English where no Thai is known."""
     if language == "th" and text in WHYS:
         return WHYS[text], "th"
+    if language == "th" and text.endswith(LOSS_TOUCHES):
+        return LOSS_TOUCHES_THAI, "th"
     return text, "en" if text else language
 
 

@@ -33,6 +33,7 @@ def run_admin(settings: AdminSettings, stop: threading.Event) -> None:
     address_unavailable.
     """
     _check_tls(settings)
+    settings.run_directory.mkdir(parents=True, exist_ok=True)
     listener = _bind(settings.address, settings.port)
     threading.Thread(target=_pass_on, args=(stop,), name="stop", daemon=True).start()
     try:

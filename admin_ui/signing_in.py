@@ -10,7 +10,8 @@ import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from flask import Request, Response, current_app, g, request
+from flask import Request, current_app, g, request
+from werkzeug.wrappers import Response
 
 from admin_ui.ask_client import LOOK_TIMEOUT_SECONDS, AskClient
 from archive.errors import AskError

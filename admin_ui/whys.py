@@ -1,5 +1,9 @@
 """Thai for the reasons an answer gives for each step; the service says them in English. Pure data."""
 
+LOSS_TOUCHES = " touches the interval"
+"""How the reason of a loss ends; what was lost is listed beside the answer."""
+LOSS_TOUCHES_THAI = "มีข้อมูลสูญหายที่กระทบช่วงเวลานี้"
+
 WHYS: dict[str, str] = {
     "more than one holder fits the question": "มีผู้ที่เข้าข่ายมากกว่าหนึ่งราย",
     "not everything received until then is indexed yet": "ข้อมูลที่รับถึงเวลานั้นยังทำดัชนีไม่ครบ",
@@ -33,4 +37,10 @@ WHYS: dict[str, str] = {
     "as recorded for the account at that time": "ตามทะเบียนบัญชี ณ เวลานั้น",
     "as the directory named the account at log-in": "ตามที่ไดเรกทอรีระบุชื่อบัญชีเมื่อเข้าสู่ระบบ",
     "no identity is recorded for this account at that time": "ไม่มีทะเบียนบุคคลของบัญชีนี้ในเวลานั้น",
+    "a source here reports a connection only when it has ended": "มีแหล่งข้อมูลที่รายงานการเชื่อมต่อเมื่อสิ้นสุดแล้วเท่านั้น",
+    "the source does not report translated ports": "แหล่งข้อมูลไม่ได้รายงานพอร์ตหลังการแปลง",
+    "the translation does not carry its destination": "ระเบียนการแปลงที่อยู่ไม่ได้บอกปลายทาง",
+    "the source gives no exact times of the translation": "แหล่งข้อมูลไม่ได้ให้เวลาที่แน่ชัดของการแปลงที่อยู่",
+    "the address of the session was reported only later": "ที่อยู่ของเซสชันนี้ได้รับรายงานในภายหลัง",
+    "no account is recorded for this session": "ไม่มีบันทึกบัญชีของเซสชันนี้",
 }

@@ -58,6 +58,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "ลองเพิ่มพอร์ต ตรวจเวลาและเขตเวลาในหนังสืออีกครั้ง หรือเพิ่มจำนวนวินาทีคลาดเคลื่อน",
         "Check the time and its zone in the letter, add the port, or allow more seconds.",
     ),
+    "who.unanswered": ("จากข้อมูลที่มี ยังระบุผู้ที่เข้าข่ายไม่ได้", "From what is held, no candidate can be named"),
+    "who.unanswered_hint": (
+        "การไม่พบชื่อในที่นี้ไม่ได้แปลว่าไม่มีผู้ใช้ ดูเหตุผลด้านบน",
+        "That nobody is named does not mean that nobody used the address; the reason stands above.",
+    ),
     "who.ceiling": (
         "คำตอบนี้บอกว่าบัญชีใดเข้าสู่ระบบอยู่ ไม่ได้บอกว่าบุคคลใดเป็นผู้ถืออุปกรณ์หรือทำสิ่งใด",
         "This names the account that was logged in. It does not say who held the device or what anybody did.",
@@ -318,6 +323,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "บทบาทของท่านดูได้อย่างเดียว ผู้ดูแลระบบเท่านั้นที่เพิ่มหรือระงับบัญชีได้",
         "Your role may look only. An administrator adds and disables accounts.",
     ),
+    "people.set_password": ("ตั้งรหัสผ่าน", "Set password"),
+    "people.new_password": ("รหัสผ่านใหม่", "New password"),
+    "people.done.password": ("ตั้งรหัสผ่านแล้ว", "The password was set."),
     "people.done.added": ("เพิ่มบัญชีแล้ว", "The account was added."),
     "people.done.disabled": ("ระงับบัญชีแล้ว", "The account was disabled."),
     "people.done.enabled": ("เปิดใช้บัญชีแล้ว", "The account was enabled."),

@@ -35,7 +35,7 @@ ALARMS: dict[str, AlarmKind] = {
     "verify_defect": AlarmKind(
         "Verification found a defect in the archive.",
         "การตรวจสอบพบความผิดปกติในคลังข้อมูล",
-        "Run `phayan verify`, keep the disk as it is, tell the director, and compare with your last printed checkpoint.",
+        "Run `phayan verify`, keep the disk as it is, tell the director, compare with your last printed checkpoint.",
         "สั่ง `phayan verify` เก็บดิสก์ไว้ตามสภาพ แจ้งผู้อำนวยการ และเทียบกับค่าตรวจสอบที่พิมพ์ไว้ล่าสุด",
     ),
     "kernel_drops": AlarmKind(

@@ -56,11 +56,18 @@ def batches_to_table(batches: list[Batch]) -> pa.Table:
 
 def encode_chunk(table: pa.Table) -> bytes:
     """The stored frame: Arrow IPC stream, zstd with content size and checksum."""
-    sink = pa.BufferOutputStream()
+    measure = pa.MockOutputStream()
+    _write_stream(measure, table)
+    # Measured first, so that the stream goes into one buffer of the right size instead of one that grows by copying.
+    buffer = pa.allocate_buffer(measure.size())
+    _write_stream(pa.FixedSizeBufferWriter(buffer), table)
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True, write_content_size=True)
+    return compressor.compress(memoryview(buffer))
+
+
+def _write_stream(sink: pa.NativeFile, table: pa.Table) -> None:
     with pa.ipc.new_stream(sink, CHUNK_SCHEMA) as writer:
         writer.write_table(table)
-    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True, write_content_size=True)
-    return compressor.compress(memoryview(sink.getvalue()))
 
 
 def decode_chunk(stored: bytes) -> pa.Table:

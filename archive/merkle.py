@@ -63,7 +63,8 @@ def inclusion_proof(index: int, size: int, read_node: NodeReader) -> list[bytes]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Return if the leaf hash `leaf` is at `index` under `root`; else raise ArchiveIntegrityError (RFC 9162 2.1.3.2)."""
+    """Return if the leaf hash `leaf` is at `index` under `root`; else raise ArchiveIntegrityError (RFC 9162
+    2.1.3.2)."""
     if any(len(value) != HASH_BYTES for value in (leaf, root, *proof)) or not 0 <= index < size:
         raise ArchiveIntegrityError("inclusion proof with a hash or index out of range")
     node, last, current = index, size - 1, leaf

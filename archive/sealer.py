@@ -1,6 +1,7 @@
 """The sealer: spool file -> chunk -> leaf -> tree -> signed head. The only holder of the keys.
 
-Order, which recovery relies on: segment append, fdatasync, read back, leaf, tiles, head file, checkpoint, then unlink of
+Order, which recovery relies on: segment append, fdatasync, read back, leaf, tiles, head file, checkpoint, then
+unlink of
 the spool file. A start is the same path: what the head does not cover is cut off and sealed again from the spool.
 """
 

@@ -7,7 +7,7 @@ covers a whole `recvmmsg`; each record keeps its own arrival time, source and le
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Batch:
     source_port: NDArray[np.uint16]
     truncated: NDArray[np.uint8]
     payload_lengths: NDArray[np.uint32]
-    payload: bytes
+    payload: bytes | memoryview
 
     def __len__(self) -> int:
         return len(self.received_unix_ns)
@@ -91,34 +91,33 @@ class Frame:
     end_offset: int
 
 
-def _encode_frame(magic: bytes, count: int, body: bytes) -> bytes:
-    start = struct.pack("<4sII", magic, len(body), count)
-    crc = google_crc32c.extend(google_crc32c.value(start), body)
-    return b"".join((start, struct.pack("<I", crc), body))
+def _encode_frame(magic: bytes, count: int, parts: Sequence[bytes]) -> bytes:
+    """A frame of a body in parts; the checksum runs over them in turn, so that they are copied once."""
+    start = struct.pack("<4sII", magic, sum(len(part) for part in parts), count)
+    crc = google_crc32c.value(start)
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    return b"".join((start, struct.pack("<I", crc), *parts))
 
 
 def encode_json_frame(magic: bytes, values: dict[str, Any]) -> bytes:
     """A header or note frame; its body is a JSON object."""
-    return _encode_frame(magic, 0, json.dumps(values, sort_keys=True).encode())
+    return _encode_frame(magic, 0, [json.dumps(values, sort_keys=True).encode()])
 
 
 def encode_batch_frame(batch: Batch) -> bytes:
     """A data frame. Cost: one copy of the payload."""
     transport, listener = batch.transport.encode(), batch.listener.encode()
-    body = b"".join(
-        (
-            _NAMES.pack(len(transport), len(listener)),
-            transport,
-            listener,
-            batch.received_unix_ns.astype("<i8", copy=False).tobytes(),
-            np.ascontiguousarray(batch.source_address).tobytes(),
-            batch.source_port.astype("<u2", copy=False).tobytes(),
-            batch.truncated.astype(np.uint8, copy=False).tobytes(),
-            batch.payload_lengths.astype("<u4", copy=False).tobytes(),
-            batch.payload,
-        )
+    parts = (
+        _NAMES.pack(len(transport), len(listener)) + transport + listener,
+        batch.received_unix_ns.astype("<i8", copy=False).tobytes(),
+        np.ascontiguousarray(batch.source_address).tobytes(),
+        batch.source_port.astype("<u2", copy=False).tobytes(),
+        batch.truncated.astype(np.uint8, copy=False).tobytes(),
+        batch.payload_lengths.astype("<u4", copy=False).tobytes(),
+        bytes(batch.payload),
     )
-    return _encode_frame(DATA_FRAME, len(batch), body)
+    return _encode_frame(DATA_FRAME, len(batch), parts)
 
 
 def iterate_frames(data: bytes | memoryview) -> Iterator[Frame]:
@@ -135,7 +134,11 @@ def iterate_frames(data: bytes | memoryview) -> Iterator[Frame]:
         if magic not in (HEADER_FRAME, DATA_FRAME, NOTE_FRAME) or length > MAX_FRAME_BODY_BYTES or end > len(view):
             return
         body = view[body_start:end]
-        if google_crc32c.extend(google_crc32c.value(bytes(view[offset : offset + 12])), bytes(body)) != crc:
+        # An array over the view goes to the checksum as it is; bytes would be a copy.
+        expected = google_crc32c.extend(
+            google_crc32c.value(bytes(view[offset : offset + 12])), np.frombuffer(body, np.uint8)
+        )
+        if expected != crc:
             return
         yield Frame(magic, count, body, end)
         offset = end
@@ -173,7 +176,7 @@ def decode_batch(frame: Frame) -> Batch:
         lengths = np.frombuffer(body, "<u4", count, position + 27 * count)
     except (ValueError, struct.error) as error:
         raise ArchiveFormatError(f"data frame of {len(body)} bytes does not hold {count} records") from error
-    payload = bytes(body[position + _PER_RECORD_BYTES * count :])
+    payload = body[position + _PER_RECORD_BYTES * count :]
     if int(lengths.sum(dtype=np.int64)) != len(payload):
         raise ArchiveFormatError("payload lengths of a data frame do not add up")
     return Batch(listener, transport, received, address, port, truncated, lengths, payload)

@@ -1,4 +1,5 @@
-"""The tree on disk: appending leaves as tiles, reading leaves and nodes. One writer, the sealer; any number of readers."""
+"""The tree on disk: appending leaves as tiles, reading leaves and nodes. One writer, the sealer; any number of
+readers."""
 
 import os
 import shutil
@@ -28,7 +29,8 @@ class TreeWriter:
     """The growing right edge of the tree below `log_directory`.
 
     `append` only collects; `store` makes every tile of the new size durable without touching any tile an earlier
-    head needs; `remove_stale_partials` follows once the new head is published. A crash in between leaves both sizes readable.
+    head needs; `remove_stale_partials` follows once the new head is published. A crash in between leaves both
+    sizes readable.
     """
 
     log_directory: Path
@@ -150,7 +152,8 @@ class TreeReader:
         self._bundles: dict[int, list[bytes]] = {}
 
     def leaf(self, index: int) -> bytes:
-        """Bytes of one leaf. Raises ArchiveFormatError, or FileNotFoundError when a newer head removed the partial bundle."""
+        """Bytes of one leaf. Raises ArchiveFormatError, or FileNotFoundError when a newer head removed the
+        partial bundle."""
         number, position = _split_size(index)
         if number not in self._bundles:
             full, width = _split_size(self.size)

@@ -101,8 +101,10 @@ def search_command(query: str, since: str | None, until: str | None, limit: int,
         for row in rows:
             s = row["summary"]
             writer.writerow(
-                [row["time"], row["table"], s["source"], s["destination"], s["what"], s["sender"]]
-                + [row["log"], row["leaf_index"], row["row"]]
+                [
+                    *(row["time"], row["table"], s["source"], s["destination"], s["what"], s["sender"]),
+                    *(row["log"], row["leaf_index"], row["row"]),
+                ]
             )
     else:
         for row in rows:

@@ -7,11 +7,11 @@ import click
 
 from archive.errors import ArchiveStateError, AskError
 from archive.local_rpc import call_local
-from deploy.errors import StartError
+from deploy.demo.service import refuse_real_log
 from deploy.first_start import create_appliance
 from deploy.layout import Appliance, open_appliance
 from deploy.options import config_option, data_option
-from deploy.supervisor import Supervisor
+from deploy.supervisor import START_ORDER, Supervisor
 
 
 @click.command("init")
@@ -32,13 +32,14 @@ def init_command(data: str | None, config: str | None, origin: str | None) -> No
 def up_command(data: str | None, config: str | None, demo: bool) -> None:
     """Run the whole appliance in the foreground; make the data directory when it is missing."""
     appliance = open_appliance(data, config, demo=demo)
-    if demo and appliance.paths.log.exists() and not (appliance.directory / "demo").exists():
-        raise StartError(f"{appliance.directory} holds real data; a demo never mixes with it")
+    if appliance.demo:
+        refuse_real_log(appliance)
     if not appliance.paths.log.exists():
         create_appliance(appliance)
         click.echo(f"new log {appliance.paths.origin()} in {appliance.directory}")
-    for report in appliance.paths.run.glob("*.json"):
-        report.unlink()
+    for name in START_ORDER:
+        # Only the signs of life of a former run; the RADIUS server keeps things it has learned beside them.
+        (appliance.paths.run / f"{name}.json").unlink(missing_ok=True)
     supervisor = Supervisor(appliance, process_commands(appliance))
     supervisor.run(lambda: _print_addresses(appliance))
 
@@ -49,6 +50,8 @@ def process_commands(appliance: Appliance) -> dict[str, list[str]]:
     if appliance.config_path:
         options += ["--config", str(appliance.config_path)]
     names = ["sealer", "accounts", "ask", "timers", "collector", "radius", "portal", "portal-redirect", "admin"]
+    if appliance.demo:
+        names.append("demo")
     return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
 
 

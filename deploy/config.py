@@ -46,8 +46,10 @@ Address = Annotated[str, Field(description="IPv4 or IPv6 address")]
 class SiteSettings(_Section):
     """Who runs this appliance."""
 
-    name: str = Field("โรงเรียน / School", max_length=200, description="Name shown on the portal and on packages")
-    zone: str = Field("Asia/Bangkok", description="Time zone of the site, and of devices that send local time")
+    name: str = Field(
+        default="โรงเรียน / School", max_length=200, description="Name shown on the portal and on packages"
+    )
+    zone: str = Field(default="Asia/Bangkok", description="Time zone of the site, and of devices that send local time")
 
     @field_validator("zone")
     @classmethod
@@ -63,28 +65,34 @@ class ArchiveSettings(_Section):
     """The journal, its seal and its index."""
 
     retention_days: int = Field(
-        DEFAULT_RETENTION_DAYS,
+        default=DEFAULT_RETENTION_DAYS,
         ge=RETENTION_FLOOR_DAYS,
         le=RETENTION_CEILING_DAYS,
         description="Days a record is kept from its receipt",
     )
-    head_file: str = Field("", description="Newest signed checkpoint; empty: DIR.head beside the data directory")
-    index_dsn: str = Field(
-        "", description="ClickHouse: empty for the embedded engine, or http(s)://user:pass@host:port"
+    head_file: str = Field(
+        default="", description="Newest signed checkpoint; empty: DIR.head beside the data directory"
     )
-    spool_close_seconds: float = Field(10.0, ge=0.2, le=10.0, description="A spool file is closed after this time")
-    head_interval_seconds: float = Field(10.0, ge=0.2, le=300.0, description="At most one checkpoint in this time")
+    index_dsn: str = Field(
+        default="", description="ClickHouse: empty for the embedded engine, or http(s)://user:pass@host:port"
+    )
+    spool_close_seconds: float = Field(
+        default=10.0, ge=0.2, le=10.0, description="A spool file is closed after this time"
+    )
+    head_interval_seconds: float = Field(
+        default=10.0, ge=0.2, le=300.0, description="At most one checkpoint in this time"
+    )
     verify_at: str = Field(
-        "02:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Site time of the nightly verification"
+        default="02:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Site time of the nightly verification"
     )
 
 
 class SyslogSettings(_Section):
     """Syslog receivers."""
 
-    address: Address = Field("::", description="Address to listen on; :: is every address, IPv4 and IPv6")
-    udp_ports: list[Port] = Field([5514], max_length=16, description="UDP ports")
-    tcp_ports: list[Port] = Field([5514], max_length=16, description="TCP ports")
+    address: Address = Field(default="::", description="Address to listen on; :: is every address, IPv4 and IPv6")
+    udp_ports: list[Port] = Field(default=[5514], max_length=16, description="UDP ports")
+    tcp_ports: list[Port] = Field(default=[5514], max_length=16, description="TCP ports")
 
     _check = field_validator("address")(_is_address)
 
@@ -92,8 +100,8 @@ class SyslogSettings(_Section):
 class NetflowSettings(_Section):
     """NetFlow and IPFIX receivers."""
 
-    address: Address = Field("::", description="Address to listen on")
-    ports: list[Port] = Field([2055, 4739], max_length=16, description="UDP ports")
+    address: Address = Field(default="::", description="Address to listen on")
+    ports: list[Port] = Field(default=[2055, 4739], max_length=16, description="UDP ports")
 
     _check = field_validator("address")(_is_address)
 
@@ -103,11 +111,14 @@ class RadiusClientSettings(_Section):
 
     network: str = Field(description="Address or network of the NAS")
     secret: str = Field(min_length=8, max_length=128, description="Shared secret; at least 16 characters are advised")
-    name: str = Field("", max_length=64, description="Name in records and status")
+    name: str = Field(default="", max_length=64, description="Name in records and status")
     require_message_authenticator: Literal["yes", "learned", "no"] = Field(
-        "learned", description="Drop Access-Requests without Message-Authenticator: yes, once it was seen, or never"
+        default="learned",
+        description="Drop Access-Requests without Message-Authenticator: yes, once it was seen, or never",
     )
-    limit_proxy_state: bool = Field(True, description="Drop requests with Proxy-State but no Message-Authenticator")
+    limit_proxy_state: bool = Field(
+        default=True, description="Drop requests with Proxy-State but no Message-Authenticator"
+    )
 
     _check = field_validator("network")(_is_network)
 
@@ -115,10 +126,10 @@ class RadiusClientSettings(_Section):
 class RadiusSettings(_Section):
     """The RADIUS server."""
 
-    address: Address = Field("0.0.0.0", description="Address to listen on")  # noqa: S104
-    authentication_port: Port = Field(1812, description="UDP port for Access-Request")
-    accounting_port: Port = Field(1813, description="UDP port for Accounting-Request")
-    client: list[RadiusClientSettings] = Field([], description="The devices that may ask")
+    address: Address = Field(default="0.0.0.0", description="Address to listen on")  # noqa: S104
+    authentication_port: Port = Field(default=1812, description="UDP port for Access-Request")
+    accounting_port: Port = Field(default=1813, description="UDP port for Accounting-Request")
+    client: list[RadiusClientSettings] = Field(default=[], description="The devices that may ask")
 
     _check = field_validator("address")(_is_address)
 
@@ -126,10 +137,12 @@ class RadiusSettings(_Section):
 class PortalSettings(_Section):
     """The captive portal."""
 
-    address: Address = Field("0.0.0.0", description="Address to listen on")  # noqa: S104
-    http_port: Port = Field(8080, description="Answers probes and redirects, nothing else")
-    https_port: Port = Field(8443, description="Every form, and the captive portal API")
-    host_name: str = Field("", max_length=253, description="Name or address phones are sent to; empty: as they asked")
+    address: Address = Field(default="0.0.0.0", description="Address to listen on")  # noqa: S104
+    http_port: Port = Field(default=8080, description="Answers probes and redirects, nothing else")
+    https_port: Port = Field(default=8443, description="Every form, and the captive portal API")
+    host_name: str = Field(
+        default="", max_length=253, description="Name or address phones are sent to; empty: as they asked"
+    )
 
     _check = field_validator("address")(_is_address)
 
@@ -137,12 +150,10 @@ class PortalSettings(_Section):
 class AdminSettings(_Section):
     """The admin pages."""
 
-    address: Address = Field("127.0.0.1", description="Address to listen on; only loopback goes without TLS")
-    port: Port = Field(8090, description="TCP port")
-    tls_certificate: str = Field(
-        "", description="PEM file of the certificate; needed unless on loopback"
-    )
-    tls_key: str = Field("", description="PEM file of its private key")
+    address: Address = Field(default="127.0.0.1", description="Address to listen on; only loopback goes without TLS")
+    port: Port = Field(default=8090, description="TCP port")
+    tls_certificate: str = Field(default="", description="PEM file of the certificate; needed unless on loopback")
+    tls_key: str = Field(default="", description="PEM file of its private key")
 
     _check = field_validator("address")(_is_address)
 
@@ -150,17 +161,17 @@ class AdminSettings(_Section):
 class DirectorySettings(_Section):
     """An LDAP directory for accounts that are not local."""
 
-    host: str = Field("", description="Server name; empty: no directory")
-    port: Port = Field(636, description="TCP port")
+    host: str = Field(default="", description="Server name; empty: no directory")
+    port: Port = Field(default=636, description="TCP port")
     tls: Literal["ldaps", "start_tls"] = Field(
-        "ldaps", description="How the connection is secured; there is no plain way"
+        default="ldaps", description="How the connection is secured; there is no plain way"
     )
-    ca_file: str = Field("", description="PEM file of the authority that issued the server's certificate")
-    server_name: str = Field("", description="Name in the certificate when it is not the host")
-    base_dn: str = Field("", description="Where people are searched")
-    bind_dn: str = Field("", description="Account that searches")
-    bind_password: str = Field("", description="Its password")
-    user_filter: str = Field("(uid={name})", description="Search filter; {name} is the escaped account name")
+    ca_file: str = Field(default="", description="PEM file of the authority that issued the server's certificate")
+    server_name: str = Field(default="", description="Name in the certificate when it is not the host")
+    base_dn: str = Field(default="", description="Where people are searched")
+    bind_dn: str = Field(default="", description="Account that searches")
+    bind_password: str = Field(default="", description="Its password")
+    user_filter: str = Field(default="(uid={name})", description="Search filter; {name} is the escaped account name")
 
 
 class RealmSettings(_Section):
@@ -187,7 +198,8 @@ class Config(_Section):
 
 
 def load_config(path: Path | None) -> Config:
-    """Settings of a file, or the defaults for None. Raises ConfigError: one sentence with setting, value and valid range."""
+    """Settings of a file, or the defaults for None. Raises ConfigError: one sentence with setting, value and
+    valid range."""
     if path is None:
         return Config()
     try:

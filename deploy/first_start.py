@@ -44,7 +44,8 @@ def create_appliance(appliance: Appliance, origin: str | None = None) -> str:
 
 
 def create_portal_certificate(directory: Path, host_name: str) -> None:
-    """A self-signed certificate, so that every form is https from the first minute; the owner replaces it with a public one."""
+    """A self-signed certificate, so that every form is https from the first minute; the owner replaces it with
+    a public one."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     host = host_name or socket.gethostname() or "localhost"

@@ -1,6 +1,7 @@
 """`python -m deploy.process NAME --data DIR`: one process of the appliance. What systemd starts in production.
 
-Exit codes: 0 stopped, 78 (EX_CONFIG) cannot start as configured with one sentence on stderr, else a crash to restart from.
+Exit codes: 0 stopped, 78 (EX_CONFIG) cannot start as configured with one sentence on stderr, else a crash to
+restart from.
 """
 
 import argparse
@@ -16,14 +17,14 @@ from archive.errors import ArchiveError
 from authgw.errors import AuthgwError
 from collector.errors import CollectorError
 from deploy import processes
-from deploy.errors import DeployError
+from deploy.errors import EX_CONFIG, DeployError
 from deploy.layout import Appliance, open_appliance
 
-EX_CONFIG = 78
 FATAL_CODES = frozenset(
     {
         "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
-        "head_locked", "head_root", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log", "spool_sequence",
+        "head_locked", "head_root", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log",
+        "spool_sequence",
     }
 )  # fmt: skip
 """Codes that a restart cannot cure."""
@@ -40,6 +41,7 @@ PROCESSES: dict[str, Run] = {
     "radius": processes.run_radius_process,
     "portal": processes.run_portal_process,
     "portal-redirect": processes.run_portal_redirect_process,
+    "demo": processes.run_demo_process,
     "admin": processes.run_admin_process,
 }
 """In the order they are started; they are stopped in `STOP_ORDER` of the supervisor."""

@@ -16,6 +16,7 @@ from authgw.radius.clients import RadiusClient
 from authgw.radius.service import RadiusSettings, run_radius
 from collector.service import CollectorSettings, Listener, run_collector
 from deploy.decoders import make_chunk_decoder
+from deploy.demo.service import demo_radius_client, run_demo
 from deploy.first_start import create_portal_certificate
 from deploy.layout import Appliance
 from deploy.timers import run_timers
@@ -80,6 +81,8 @@ def run_radius_process(appliance: Appliance, stop: threading.Event) -> None:
         )
         for client in values.client
     )
+    if appliance.demo:
+        clients = (demo_radius_client(appliance), *clients)
     run_radius(
         RadiusSettings(
             listen_address=values.address,
@@ -165,6 +168,11 @@ def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
         ),
         stop,
     )
+
+
+def run_demo_process(appliance: Appliance, stop: threading.Event) -> None:
+    """Feed a demo with an invented office."""
+    run_demo(appliance, stop)
 
 
 def run_timers_process(appliance: Appliance, stop: threading.Event) -> None:

@@ -60,8 +60,8 @@ def settings_document() -> str:
     lines = [
         "# Settings",
         "",
-        "One file, `phayan.toml`, in the data directory or given with `--config`. Every setting has a default; an unknown or wrong",
-        "one stops the start with one sentence.",
+        "One file, `phayan.toml`, in the data directory or given with `--config`. Every setting has a default; an",
+        "unknown or wrong one stops the start with one sentence.",
         "",
     ]
     for name, field in Config.model_fields.items():

@@ -1,4 +1,5 @@
-"""`phayan up`: every process in the foreground, restarted when one dies. For trying and developing; systemd does this in production."""
+"""`phayan up`: every process in the foreground, restarted when one dies. For trying and developing; systemd
+does this in production."""
 
 import signal
 import subprocess
@@ -10,18 +11,29 @@ from dataclasses import dataclass, field
 
 from archive.errors import AskError
 from archive.local_rpc import call_local
-from deploy.errors import StartError
+from deploy.errors import EX_CONFIG, StartError
 from deploy.layout import Appliance
-from deploy.process import EX_CONFIG
 
-START_ORDER = ("sealer", "accounts", "ask", "timers", "collector", "radius", "portal", "portal-redirect", "admin")
+START_ORDER = (
+    "sealer",
+    "accounts",
+    "ask",
+    "timers",
+    "collector",
+    "radius",
+    "portal",
+    "portal-redirect",
+    "admin",
+    "demo",
+)
 STOP_ORDER = (
+    ("demo",),
     ("collector", "radius", "portal", "portal-redirect", "admin"),
     ("accounts", "timers"),
     ("ask",),
     ("sealer",),
 )
-"""Receivers first, the sealer last, so that everything received is sealed when `phayan up` ends."""
+"""Senders and receivers first, the sealer last, so that everything received is sealed when `phayan up` ends."""
 STOP_SECONDS = 30.0
 """A process that has not ended this long after SIGTERM is killed; the journal survives that."""
 FIRST_BACKOFF_SECONDS = 0.2

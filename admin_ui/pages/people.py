@@ -15,7 +15,7 @@ blueprint = Blueprint("people", __name__)
 
 MAX_SHOWN = 200
 """Rows of one page; the find field narrows further."""
-_DONE = ("added", "disabled", "enabled")
+_DONE = ("added", "disabled", "enabled", "password")
 _ADD_FIELDS = ("name", "person", "identified_how", "identified_by")
 
 
@@ -68,6 +68,18 @@ def person_disable() -> str | tuple[str, int] | Response:
     except AskError as error:
         return _render(fault_of(error, g.language), status=400)
     return redirect(url_for("people.people_page", done="disabled" if disabled else "enabled"), 303)
+
+
+@blueprint.post("/people/password")
+def person_password() -> str | tuple[str, int] | Response:
+    """Replace an account's password; the event says that it happened, never what it was."""
+    if not g.operator.may_change:
+        abort(403)
+    try:
+        _client().user_set_password(request.form.get("name", ""), request.form.get("password", ""), actor=_actor())
+    except AskError as error:
+        return _render(fault_of(error, g.language), status=400)
+    return redirect(url_for("people.people_page", done="password"), 303)
 
 
 def _render(fault: Fault | None = None, form: dict[str, str] | None = None, status: int = 200) -> str | tuple[str, int]:

@@ -68,7 +68,8 @@ def _shape(last: dict[str, Any]) -> dict[str, Any]:
         1: say("verify.defect", g.language, n=f"{max(count, len(defects)):,}"),
         2: say("verify.could_not", g.language),
     }[known]
-    freshness = str(last.get("freshness") or "")
+    # "Consistent, freshness unproven" would contradict a defect above it.
+    freshness = str(last.get("freshness") or "") if known == 0 else ""
     return {
         "level": _LEVELS[known],
         "sentence": sentence,

@@ -18,7 +18,7 @@ MAX_FIELD_CHARACTERS = 100
 _MACHINE_STEPS = frozenset({"public_address", "inside_address", "session", "device", "account"})
 
 
-def read_question(given: Any) -> dict[str, str]:
+def read_question(given: Any) -> dict[str, Any]:
     """The filled-in fields of a question, as text."""
     return {
         name: value for name in QUESTION_FIELDS if (value := str(given.get(name, "")).strip()[:MAX_FIELD_CHARACTERS])

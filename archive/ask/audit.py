@@ -45,7 +45,8 @@ class Auditor:
         return Actor(f"uid {peer.uid} ({_user_name(peer.uid)})", "console")
 
     def record(self, actor: Actor, action: str, question: Mapping[str, Any], reason: str = "") -> None:
-        """Write the audit record and wait until it is durable. Raises AskError `audit_failed`; then nothing is answered."""
+        """Write the audit record and wait until it is durable. Raises AskError `audit_failed`; then nothing is
+        answered."""
         shown = {k: v for k, v in question.items() if k not in ("token", "password", "secret", "from_pages")}
         values = {"actor": actor.name, "role": actor.role, "question": shown, "reason": reason}
         try:

@@ -24,7 +24,8 @@ from archive.package.verify_package import verify_package, zip_package
 from archive.time_text import format_iso
 
 SEAL_WAIT_SECONDS = 90.0
-"""The approval is sealed within two head intervals and indexed right after; longer means that the sealer stands still."""
+"""The approval is sealed within two head intervals and indexed right after; longer means that the sealer
+stands still."""
 POLL_SECONDS = 0.5
 SLICE_BYTES = 4 * 1024 * 1024
 """Bytes of one piece of a download."""

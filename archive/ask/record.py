@@ -66,7 +66,8 @@ def format_tlog_proof(proof: dict[str, Any]) -> str:
 
 
 def read_record(engine: Engine, paths: ArchivePaths, index: int, row: int, zone: str) -> dict[str, Any]:
-    """A record whole: raw bytes (base64), arrival, source, every indexed row made from it, and the proof of its leaf."""
+    """A record whole: raw bytes (base64), arrival, source, every indexed row made from it, and the proof of
+    its leaf."""
     proof = prove_leaf(paths, index)
     leaf = decode_leaf(proof["leaf"].encode())
     if "segment" not in leaf or not 0 <= row < leaf["records"]:
@@ -96,7 +97,7 @@ def _indexed_rows(engine: Engine, index: int, row: int, zone: str) -> list[dict[
     found = []
     for table in SCHEMAS:
         rows = engine.query(
-            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "  # noqa: S608
+            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "
             "WHERE leaf_index = {leaf:UInt64} AND row = {row:UInt32} LIMIT 100",
             {"leaf": index, "row": row},
         )

@@ -33,7 +33,7 @@ def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limi
             else ""
         )
         rows = engine.query(
-            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "  # noqa: S608
+            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "
             "WHERE received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
             "AND received <= fromUnixTimestamp64Nano({until:Int64}, 'UTC') "
             f"AND ({condition}) ORDER BY received DESC, leaf_index DESC, row DESC {once}LIMIT {{limit:UInt32}}",

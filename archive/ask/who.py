@@ -1,4 +1,5 @@
-"""The attribution question against the index: gathers what is known, lets `archive.attribution` answer, shapes the JSON."""
+"""The attribution question against the index: gathers what is known, lets `archive.attribution` answer, shapes
+the JSON."""
 
 import json
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ def parse_question(arguments: Mapping[str, Any], now_unix_ns: int, zone: str) ->
     if arguments.get("port") not in (None, ""):
         port = parse_port(str(arguments["port"]))
     to_host, to_port = parse_endpoint(to) if to else (None, None)
-    tolerance = float(arguments.get("tolerance_seconds") or DEFAULT_TOLERANCE_SECONDS)
+    tolerance = _tolerance(arguments.get("tolerance_seconds"))
     if not 0 <= tolerance <= MAX_TOLERANCE_SECONDS:
         raise AskError(f"tolerance {tolerance:g} s; valid are 0 to {MAX_TOLERANCE_SECONDS:g}", code="bad_question")
     protocol = str(arguments.get("protocol") or "").lower()
@@ -67,6 +68,14 @@ def parse_question(arguments: Mapping[str, Any], now_unix_ns: int, zone: str) ->
     )
 
 
+def _tolerance(given: Any) -> float:
+    """Seconds; zero is a tolerance too."""
+    try:
+        return DEFAULT_TOLERANCE_SECONDS if given in (None, "") else float(given)
+    except (TypeError, ValueError) as error:
+        raise AskError(f"{given!r} is not a number of seconds", code="bad_question") from error
+
+
 def ask_who(engine: Engine, coverage: Coverage, question: Question) -> Answer:
     """Answer from the index. Raises AskError `too_wide` when the question matches more than MAX_EVENTS events."""
     return answer(question, gather(engine, coverage, question))
@@ -76,12 +85,15 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     """Everything the index holds that the answer may rest on."""
     start, end = question.window
     mappings = fold_mappings(_nat_rows(engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS))
-    fitting = [m for m in mappings if m.overlaps(start, end)]
+    fitting = [m for m in mappings if question.is_about(m) and question.may_lead_to(m)]
     inside = {m.first["inside_address"] for m in fitting}
     direct = question.address is not None and question.to_address is None
     if direct and not fitting:
         inside.add(question.address)
     sessions = fold_sessions(_session_rows(engine, inside, start - LOOK_BACK_NS, end + LOOK_BACK_NS, question.realm))
+    kinds = {m.first["kind"] for m in mappings} or _reported_kinds(
+        engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS
+    )
     accounts = sorted({s.first["account"] for s in sessions if s.first["account"]})
     return Known(
         indexed_until_ns=coverage.indexed_until_ns,
@@ -89,7 +101,8 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         sessions=sessions,
         identities=_identity_rows(engine, accounts),
         losses=coverage.losses_touching(engine, start, end),
-        reports_outside=bool(mappings) or _is_reported(engine, question),
+        reports_outside=bool(kinds),
+        reports_at_end="flow" in kinds,
         knows_inside=bool(sessions),
         expired_before_ns=coverage.expired_before_ns,
     )
@@ -113,12 +126,13 @@ def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[
     if question.protocol is not None:
         conditions.append("protocol = {protocol:UInt8}")
         parameters["protocol"] = question.protocol
+    # A mapping that does not carry its destination may still be the one; then any other of that port matters too.
+    other = "outside_port_low = outside_port_high" if question.port is not None else "0"
     if question.to_address is not None:
-        # A mapping that does not carry its destination may still be the one.
-        conditions.append("(destination_address = {to:IPv6} OR destination_address IS NULL)")
+        conditions.append(f"(destination_address = {{to:IPv6}} OR destination_address IS NULL OR {other})")
         parameters["to"] = _ipv6_text(question.to_address)
     if question.to_port is not None:
-        conditions.append("(destination_port = {to_port:UInt16} OR destination_port IS NULL)")
+        conditions.append(f"(destination_port = {{to_port:UInt16}} OR destination_port IS NULL OR {other})")
         parameters["to_port"] = question.to_port
     rows = engine.query(_NAT + " AND ".join(conditions) + " LIMIT {limit:UInt32}", parameters)
     if len(rows) > MAX_EVENTS:
@@ -162,16 +176,17 @@ def _identity_rows(engine: Engine, accounts: list[str]) -> list[Row]:
     )
 
 
-def _is_reported(engine: Engine, question: Question) -> bool:
-    """Whether some source reports translations of the asked outside address at all, within a day of the window."""
-    if question.address is None:
-        rows = engine.query("SELECT 1 AS found FROM {db}.nat LIMIT 1")
-    else:
-        rows = engine.query(
-            "SELECT 1 AS found FROM {db}.nat WHERE outside_address = {outside:IPv6} LIMIT 1",
-            {"outside": _ipv6_text(question.address)},
-        )
-    return bool(rows)
+def _reported_kinds(engine: Engine, question: Question, start: int, end: int) -> set[str]:
+    """Kinds of the translations that any source reports of the asked outside address in [start, end]."""
+    sql = (
+        "SELECT DISTINCT kind FROM {db}.nat WHERE time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') "
+        "AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
+    )
+    parameters: dict[str, Any] = {"start": start, "end": end}
+    if question.address is not None:
+        sql += " AND outside_address = {outside:IPv6}"
+        parameters["outside"] = _ipv6_text(question.address)
+    return {row["kind"] for row in engine.query(sql, parameters)}
 
 
 def _ipv6_text(address: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from archive.attribution.intervals import Interval, Row
+from archive.attribution.folding import Interval, Row
 
 DEFAULT_TOLERANCE_SECONDS = 60
 """Clocks of devices and of whoever asks differ; the asked window is the moment plus and minus this."""
@@ -29,13 +29,40 @@ class Question:
         width = int(self.tolerance_seconds * NS)
         return self.at_unix_ns - width, self.at_unix_ns + width
 
+    def is_about(self, mapping: Interval) -> bool:
+        """Whether a translation is of the asked address, port, protocol and realm and touches the window; its
+        destination is another matter."""
+        row = mapping.first
+        return (
+            mapping.overlaps(*self.window)
+            and self.realm in (None, row["realm"])
+            and self.address in (None, row["outside_address"])
+            and self.protocol in (None, row["protocol"])
+            and (self.port is None or row["outside_port_low"] <= self.port <= row["outside_port_high"])
+        )
+
+    def may_lead_to(self, mapping: Interval) -> bool:
+        """Whether a translation leads to the asked destination, or does not say where it leads."""
+        row = mapping.first
+        return (self.to_address is None or row["destination_address"] in (None, self.to_address)) and (
+            self.to_port is None or row["destination_port"] in (None, self.to_port)
+        )
+
+    def is_silent_on_destination(self, mapping: Interval) -> bool:
+        """Whether a destination was asked for that the translation does not carry."""
+        row = mapping.first
+        return (self.to_address is not None and row["destination_address"] is None) or (
+            self.to_port is not None and row["destination_port"] is None
+        )
+
 
 @dataclass
 class Known:
     """What the index holds around the window.
 
-    `reports_outside` says whether any source reports translations of the asked outside address; `losses` are rows that
-    touch the window; `indexed_until_ns` is the arrival time up to which everything received is indexed.
+    `reports_outside` says whether any source reports translations of the asked outside address, `reports_at_end`
+    whether one of them does so only when a connection ended; `losses` are rows that touch the window;
+    `indexed_until_ns` is the arrival time up to which everything received is indexed.
     """
 
     indexed_until_ns: int
@@ -44,6 +71,7 @@ class Known:
     identities: list[Row] = field(default_factory=list)
     losses: list[Row] = field(default_factory=list)
     reports_outside: bool = False
+    reports_at_end: bool = False
     knows_inside: bool = False
     expired_before_ns: int = 0
     own_addresses: frozenset[bytes] | None = None

@@ -1,4 +1,6 @@
-"""Decoding one sealed chunk with every decoder plugged in. Runs in the decode worker; pure but for the state it keeps."""
+# pyright: reportAttributeAccessIssue=false
+"""Decoding one sealed chunk with every decoder plugged in. Runs in the decode worker; pure but for the state
+it keeps."""
 
 import ipaddress
 from collections.abc import Callable
@@ -7,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as pc  # its functions are made at import, out of a type checker's sight
 
 from archive.decoder import Decoder, listener_kind
 

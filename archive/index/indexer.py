@@ -1,11 +1,13 @@
-"""Sealed leaves, in order, into the index. Progress is read from the index itself (table `leaves`), never from a side file."""
+# pyright: reportAttributeAccessIssue=false
+"""Sealed leaves, in order, into the index. Progress is read from the index itself (table `leaves`), never from
+a side file."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute as pc  # its functions are made at import, out of a type checker's sight
 
 from archive.index.decoding import DecodedLeaf
 from archive.index.engine import Engine

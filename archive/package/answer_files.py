@@ -1,4 +1,5 @@
-"""The answer as files: CSV with a dictionary, and a text in Thai and English with what the records cannot show. Pure."""
+"""The answer as files: CSV with a dictionary, and a text in Thai and English with what the records cannot
+show. Pure."""
 
 import csv
 import io
@@ -23,8 +24,9 @@ CSV_COLUMNS = {
 }
 
 LIMITS_EN = (
-    "These records show which address, device and account were in use. They do not show who held a device, what was said "
-    "or read, what happened inside a VPN or relay, traffic through other gateways, or what a carrier's own translation did. "
+    "These records show which address, device and account were in use. They do not show who held a device, what was "
+    "said or read, what happened inside a VPN or relay, traffic through other gateways, or what a carrier's own "
+    "translation did. "
     "Absence of a record is not proof of absence. No line here says that a person did something."
 )
 LIMITS_TH = (
@@ -81,7 +83,8 @@ def dictionary_csv() -> bytes:
 
 
 def answer_text(answer: dict[str, Any], facts: dict[str, str]) -> bytes:
-    """The answer for people, Thai first. `facts` are lines about the making of the package, already in both languages."""
+    """The answer for people, Thai first. `facts` are lines about the making of the package, already in both
+    languages."""
     asked = answer["asked"]
     question = " ".join(
         f"{name}={asked[name]}"
@@ -106,11 +109,11 @@ def answer_text(answer: dict[str, Any], facts: dict[str, str]) -> bytes:
             place = f"leaf {step['leaf_index']} row {step['row']}" if step["leaf_index"] is not None else "no record"
             period = f"{step['from'] or '?'} - {step['to'] or '?'}" if step["from"] or step["to"] else ""
             lines.append(
-                f"   {step['step']}: {step['value'] or '-'} [{step['certainty']}] {place} {period} {step['why']}".rstrip()
+                f"   {step['step']}: {step['value'] or '-'} [{step['certainty']}] {place} {period} {step['why']}"
             )
     lines += ["", "ข้อมูลสูญหายในช่วงเวลานี้ / Losses in this window:"]
     lines += [
-        f"  {loss['from']} - {loss['until']} {loss['listener']} {loss['how']} {loss['count'] if loss['count'] is not None else ''}"
+        f"  {loss['from']} - {loss['until']} {loss['listener']} {loss['how']} {loss['count'] or ''}".rstrip()
         for loss in answer["losses"]
     ] or ["  ไม่มี / none recorded"]
     lines += ["", LIMITS_TH, LIMITS_EN, "", NO_ANCHOR_TH, NO_ANCHOR_EN, ""]

@@ -3,7 +3,8 @@
 
     python3 verify_package.py PATH
 
-Needs Python 3.9 or newer and the package `cryptography`; nothing of Phayan. Exit 0 verified, 1 does not verify, 2 could not
+Needs Python 3.9 or newer and the package `cryptography`; nothing of Phayan. Exit 0 verified, 1 does not
+verify, 2 could not
 run. Each step is numbered; every file and every byte of the package is covered by one of them.
 """
 
@@ -168,7 +169,8 @@ def _text(files, name):
         raise PackageError(name, "is not UTF-8") from None
 
 
-# 3. The CMS signature over the tag manifest, by the certificate of the package. Everything in it but the signed attributes
+# 3. The CMS signature over the tag manifest, by the certificate of the package. Everything in it but the
+# signed attributes
 #    and the signature itself is rebuilt and compared, so that no byte of it is free.
 
 _OID = {
@@ -443,7 +445,8 @@ def verify_package(path):
     cited = _check_answer(files, leaves)
     records = _check_records(files, leaves)
     lines = [
-        f"{len(files)} files, each as listed and signed; certificate SHA-256 {certificate.fingerprint(hashes.SHA256()).hex()}",
+        f"{len(files)} files, each as listed and signed",
+        f"certificate SHA-256 {certificate.fingerprint(hashes.SHA256()).hex()}",
         f"log {checkpoint[0]}: checkpoint of {checkpoint[1]} leaves, root {checkpoint[2].hex()}",
         f"{len(leaves)} leaves proven to be in the log; {cited} records cited by the answer",
     ]

@@ -67,12 +67,13 @@ def parse_query(text: str) -> list[Term]:
             if value.startswith('"'):
                 raise QueryError(f"unknown field {name!r} at character {start + 1}; {_known_fields()}", start)
             raise QueryError(
-                f'unknown field {name!r} at character {start + 1}; {_known_fields()}; to search for the text itself write "{name}:{value}"',
+                f"unknown field {name!r} at character {start + 1}; {_known_fields()}; "
+                f'to search for the text itself write "{name}:{value}"',
                 start,
             )
         if value.startswith('"'):
             value = re.sub(r"\\(.)", r"\1", value[1:-1])
-        if not value:
+        if not value or (name is None and match[3].endswith(":") and value[:-1].lower() in FIELDS):
             raise QueryError(f"empty value at character {start + 1}", start)
         terms.append(Term((name or "").lower(), value, bool(negated), start))
         position = match.end()

@@ -73,20 +73,19 @@ def where_clause(terms: list[Term], table: str) -> tuple[str, dict[str, Any]] | 
     """SQL condition and its parameters for one table, or None when no row of it can match. Raises QueryError."""
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
+    can_match = True
     for number, term in enumerate(terms):
-        columns = COLUMNS[table].get(term.field or "text", ())
         if term.field == "table":
-            if (term.value == table) == term.negated:
-                return None
+            can_match &= (_table(term) == table) != term.negated
             continue
+        columns = COLUMNS[table].get(term.field or "text", ())
         condition, values = _condition(term, columns, f"p{number}")
         if not columns:
-            if term.negated:
-                continue
-            return None
+            can_match &= term.negated
+            continue
         conditions.append(f"NOT coalesce({condition}, 0)" if term.negated else condition)
         parameters |= values
-    return " AND ".join(conditions) or "1", parameters
+    return (" AND ".join(conditions) or "1", parameters) if can_match else None
 
 
 def _condition(term: Term, columns: tuple[str, ...], name: str) -> tuple[str, dict[str, Any]]:
@@ -119,13 +118,24 @@ def _condition(term: Term, columns: tuple[str, ...], name: str) -> tuple[str, di
     return _any([f"lowerUTF8(`{c}`) = lowerUTF8({{{name}:String}})" for c in columns]), {name: term.value}
 
 
+def _table(term: Term) -> str:
+    name = term.value.lower()
+    if name not in COLUMNS:
+        raise QueryError(
+            f"{term.value!r} is not a table at character {term.position + 1}; valid are {', '.join(COLUMNS)}",
+            term.position,
+        )
+    return name
+
+
 def _any(parts: list[str]) -> str:
     return "(" + " OR ".join(parts) + ")" if parts else "0"
 
 
 def _address_range(term: Term) -> tuple[str, str]:
     try:
-        network = ipaddress.ip_network(term.value, strict=False)
+        # A zone index (`fe80::1%eth0`) means something on one machine only; the engine cannot read it.
+        network = ipaddress.ip_network(term.value.replace("%", "?"), strict=False)
     except ValueError as error:
         raise QueryError(
             f"{term.value!r} is not an address or network at character {term.position + 1}; "

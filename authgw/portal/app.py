@@ -1,4 +1,4 @@
-"""The pages of the portal. No cookie, no parameter says who somebody is: the session is found by the client's address."""
+"""The pages of the portal. No cookie, no parameter says who somebody is: a session is found by the client's address."""
 
 import hashlib
 import ipaddress
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
@@ -274,11 +274,12 @@ def _language() -> Language:
 
 def _in_language(language: str) -> str:
     """This page in a language; the page that shows the form again when this one answers a sent form."""
-    endpoint = {"login": "login_page", "logout": "status_page", "form_target": "login_page"}.get(request.endpoint or "", request.endpoint)
+    endpoint = {"login": "login_page", "logout": "status_page", "form_target": "login_page"}.get(
+        request.endpoint or "", request.endpoint
+    )
     if endpoint in (None, "static"):
         endpoint = "login_page"
-    kept = {"other": 1} if "other" in request.args else {}
-    return url_for(endpoint, lang=language, **kept)
+    return url_for(endpoint, lang=language, other=1 if "other" in request.args else None)
 
 
 def _here(session: PortalSession | None) -> str:
@@ -290,10 +291,12 @@ def _read_form() -> dict[bytes, bytes]:
     """Fields of a form as bytes: a password is what was typed, not what a codec made of it. Unreadable: empty."""
     if request.mimetype != "application/x-www-form-urlencoded":
         return {}
-    try:
-        return dict(parse_qsl(request.get_data(cache=False), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS))
-    except ValueError:
+    pairs = request.get_data(cache=False).split(b"&")
+    if len(pairs) > MAX_FORM_FIELDS:
         return {}
+    # urllib's parse_qsl wants text; a browser's form is `name=value`, blanks as plus signs.
+    split = (pair.replace(b"+", b" ").partition(b"=") for pair in pairs)
+    return {unquote_to_bytes(name): unquote_to_bytes(value) for name, _, value in split}
 
 
 def _text(fields: dict[bytes, bytes], name: bytes) -> str:

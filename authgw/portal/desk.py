@@ -9,8 +9,8 @@ from archive.errors import SpoolError
 from authgw.errors import AuthgwError
 from authgw.login import LoginCheck
 from authgw.names import password_candidates
-from authgw.portal.sessions import SessionBook
 from authgw.portal.session_store import PortalSession
+from authgw.portal.sessions import SessionBook
 from authgw.portal.throttle import FailureThrottle, Refusal
 
 Outcome = Literal["online", "rejected", "throttled", "unavailable", "not_recorded"]

@@ -1,4 +1,4 @@
-"""State carried in the forms themselves, because the sheet a phone opens keeps no cookie: signed, short-lived tokens."""
+"""State carried in the forms, because the sheet a phone opens keeps no cookie: signed, short-lived tokens."""
 
 import secrets
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Headers of every answer of the portal. No Strict-Transport-Security: it would cover the plain port of the same name."""
+"""Headers of every answer of the portal. No Strict-Transport-Security: it would cover the plain port as well."""
 
 from flask import Flask, Response, request
 

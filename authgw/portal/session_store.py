@@ -12,8 +12,8 @@ from authgw.errors import AuthgwError
 BUSY_TIMEOUT_SECONDS = 5.0
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS sessions (address TEXT PRIMARY KEY, session_id TEXT NOT NULL UNIQUE, "
-    "login_id TEXT NOT NULL, account TEXT NOT NULL, started_unix_ns INTEGER NOT NULL, expires_unix_ns INTEGER NOT NULL, "
-    "seen_unix_ns INTEGER NOT NULL, language TEXT NOT NULL, terms_version TEXT NOT NULL, "
+    "login_id TEXT NOT NULL, account TEXT NOT NULL, started_unix_ns INTEGER NOT NULL, "
+    "expires_unix_ns INTEGER NOT NULL, seen_unix_ns INTEGER NOT NULL, language TEXT NOT NULL, terms_version TEXT NOT NULL, "
     "recorded INTEGER NOT NULL DEFAULT 0) STRICT",
     "CREATE TABLE IF NOT EXISTS unrecorded (number INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, "
     "payload BLOB NOT NULL) STRICT",
@@ -88,7 +88,7 @@ class SessionStore:
     def insert(self, session: PortalSession) -> None:
         values = [getattr(session, name) for name in _COLUMNS.split(", ")]
         marks = ", ".join("?" * len(values))
-        self._connection.execute(f"INSERT INTO sessions ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
+        self._connection.execute(f"INSERT INTO sessions ({_COLUMNS}) VALUES ({marks})", values)
 
     def delete(self, session_id: str) -> bool:
         return self._connection.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,)).rowcount > 0
@@ -113,17 +113,18 @@ class SessionStore:
             ).fetchall()
 
     def set_recorded(self, numbers: Iterable[int]) -> None:
-        """These records are durable in the journal. The first of a session is its opening: then the session is recorded."""
+        """These records are durable in the journal. The first of a session is its opening."""
         for number in numbers:
             self._connection.execute(
-                "UPDATE sessions SET recorded = 1 WHERE session_id = (SELECT session_id FROM unrecorded WHERE number = ?)",
+                "UPDATE sessions SET recorded = 1 "
+                "WHERE session_id = (SELECT session_id FROM unrecorded WHERE number = ?)",
                 (number,),
             )
             self._connection.execute("DELETE FROM unrecorded WHERE number = ?", (number,))
 
     def _select(self, condition: str, *values: object) -> Iterator[PortalSession]:
         with _as_unavailable():
-            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM sessions {condition}", values).fetchall()  # noqa: S608
+            rows = self._connection.execute(f"SELECT {_COLUMNS} FROM sessions {condition}", values).fetchall()
         for row in rows:
             yield PortalSession(*row[:-1], recorded=bool(row[-1]))
 

@@ -198,9 +198,7 @@ class SessionBook:
             records.append((self._store.add_unrecorded(session.session_id, opening), opening))
         return [number for number, _ in records], self._append(records)
 
-    def _end(
-        self, session: PortalSession, why: str, moment_ns: int, *, derived: bool = False
-    ) -> tuple[list[int], int]:
+    def _end(self, session: PortalSession, why: str, moment_ns: int, *, derived: bool = False) -> tuple[list[int], int]:
         payload = _event("close", session, moment_ns, why, derived=derived)
         with self._store.transaction():
             if not self._store.delete(session.session_id):

@@ -166,7 +166,7 @@ class _Accepting:
 
 class _Worker(ThreadWorker):
     def accept(self, listener: Any) -> None:
-        super().accept(_Accepting(listener))
+        super().accept(_Accepting(listener))  # type: ignore[arg-type]
 
 
 class _Application(BaseApplication):

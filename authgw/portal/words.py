@@ -113,8 +113,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "help.forgot.title": ("ลืมรหัสผ่าน", "Forgot the password"),
     "help.forgot": (
         "ผู้ดูแลระบบดูรหัสผ่านของท่านไม่ได้ แต่ตั้งใหม่ให้ได้ โปรดนำบัตรประจำตัวไปติดต่อผู้ดูแลระบบ นักเรียนติดต่อครูประจำชั้น",
-        "Nobody can read your password, but the administrator can set a new one. Bring your card; pupils ask their class "
-        "teacher.",
+        "Nobody can read your password, but the administrator can set a new one. Bring your card; pupils ask "
+        "their class teacher.",
     ),
     "help.account.title": ("ยังไม่มีบัญชี", "No account yet"),
     "help.account": (
@@ -124,8 +124,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "help.certificate.title": ("เครื่องเตือนว่าใบรับรองไม่น่าเชื่อถือ", "A warning about the certificate"),
     "help.certificate": (
         "หน่วยงานอาจใช้ใบรับรองที่ออกเอง ถามผู้ดูแลระบบถึงชื่อหรือลายนิ้วมือของใบรับรองก่อนกรอกรหัสผ่าน",
-        "The organisation may use a certificate of its own. Ask the administrator for its name or fingerprint before you "
-        "type a password.",
+        "The organisation may use a certificate of its own. Ask the administrator for its name or fingerprint "
+        "before you type a password.",
     ),
     "help.stuck.title": ("เข้าใช้งานแล้วแต่ยังเปิดเว็บไม่ได้", "Logged in, but pages do not open"),
     "help.stuck": (

@@ -20,6 +20,7 @@ POST_ADDRESSES = {
     "packages.package_create": "/packages",
     "people.person_add": "/people/add",
     "people.person_disable": "/people/disable",
+    "people.person_password": "/people/password",
     "account.log_out": "/logout",
 }
 OPEN_POST_ADDRESSES = {"account.log_in": "/login", "account.set_up": "/setup"}

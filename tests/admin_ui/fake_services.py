@@ -278,7 +278,7 @@ class FakeAccounts:
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def handlers(self) -> dict[str, Any]:
-        return {name: self._handler(name) for name in ("user_list", "user_add", "user_disable")}
+        return {name: self._handler(name) for name in ("user_list", "user_add", "user_disable", "user_set_password")}
 
     def _handler(self, name: str) -> Any:
         def handle(peer: Peer, arguments: dict[str, Any]) -> Any:

@@ -244,6 +244,7 @@ def test_an_auditor_changes_no_account(make_pages: MakePages) -> None:
     assert "/people/add" not in pages.get("/people").text
     assert pages.post("/people/add", {"name": "x", "person": "x"}).status_code == 403
     assert pages.post("/people/disable", {"name": "somchai"}).status_code == 403
+    assert pages.post("/people/password", {"name": "somchai", "password": "x"}).status_code == 403
     assert {op for op, _ in pages.accounts.requests} == {"user_list"}
 
 

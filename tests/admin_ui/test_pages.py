@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from addresses import GET_ADDRESSES, MOMENT
 from conftest import Pages
-from fake_services import PASSWORD, SECRET, TOKEN, FakeAsk, row
+from fake_services import PASSWORD, SECRET, TOKEN, FakeAsk, row, who_answer
 
 from admin_ui.signing_in import TOKEN_COOKIE
 from archive.errors import AskError
@@ -146,6 +146,21 @@ def test_who_is_a_chain_with_certainty_seal_and_both_eras(pages: Pages) -> None:
     assert answer.text.count('href="/record/0/0"') == 6
 
 
+def test_nobody_is_said_only_when_there_is_no_record(make_pages: MakePages) -> None:
+    ask = FakeAsk()
+    pages = make_pages(ask)
+    pages.sign_in()
+    for certainty, sentence in (
+        ("no_record", "ไม่มีผู้ที่เข้าข่าย"),
+        ("not_received", "ยังระบุผู้ที่เข้าข่ายไม่ได้"),
+        ("pending", "ยังระบุผู้ที่เข้าข่ายไม่ได้"),
+    ):
+        ask.do_who = lambda arguments, c=certainty: {**who_answer(), "certainty": c, "candidates": []}  # type: ignore[method-assign]
+        text = pages.get(f"/who?address=203.0.113.1&at={MOMENT}").text
+        assert f'class="empty"><p>{sentence}' in text or f"<p>จากข้อมูลที่มี {sentence}" in text
+        assert 'action="/packages"' not in text
+
+
 def test_several_candidates_are_stacked(make_pages: MakePages) -> None:
     pages = make_pages(FakeAsk(candidates=3))
     pages.sign_in()
@@ -217,6 +232,7 @@ def test_defects_are_listed_by_place(make_pages: MakePages) -> None:
         "time": "2026-11-20T02:30:00.000000000+07:00",
         "defects": 12,
         "first_defects": [defect],
+        "freshness": "unproven",
         "leaf_index": 9,
         "row": 0,
     }
@@ -227,6 +243,7 @@ def test_defects_are_listed_by_place(make_pages: MakePages) -> None:
     assert "log/segments/collector/20261120/000000.seg" in text
     assert "ถูกเปลี่ยนแปลง" in text
     assert "offset 77" in text
+    assert "ข้อมูลสอดคล้องกัน" not in text
 
 
 def test_a_package_is_made_from_the_question(pages: Pages) -> None:
@@ -312,6 +329,15 @@ def test_an_account_is_disabled_and_enabled(pages: Pages) -> None:
     assert pages.post("/people/disable", {"name": "malee", "disabled": "no"}).location == "/people?done=enabled"
     sent = [arguments for name, arguments in pages.accounts.requests if name == "user_disable"]
     assert [(a["name"], a["disabled"], a["reason"]) for a in sent] == [("somchai", True, "left"), ("malee", False, "")]
+
+
+def test_a_password_is_set_and_never_shown(pages: Pages) -> None:
+    answer = pages.post("/people/password", {"name": "somchai", "password": "a new long one"})
+    assert answer.location == "/people?done=password"
+    assert ("user_set_password", {"name": "somchai", "password": "a new long one", "actor": "operator:nok"}) in (
+        pages.accounts.requests
+    )
+    assert "a new long one" not in pages.get(answer.location).text
 
 
 def test_people_are_found_by_part_of_a_thai_name(pages: Pages) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import admin_ui
 import archive.attribution.answer as attribution
+from admin_ui.language import why_in
 from admin_ui.read_as import FIELD_WORDS, cut_query, fault_position
-from admin_ui.whys import WHYS
+from admin_ui.whys import LOSS_TOUCHES, LOSS_TOUCHES_THAI, WHYS
 from admin_ui.words import FAULTS, VOCABULARIES, WORDS
 from archive.alarms import ALARMS
 from archive.attribution.certainty import NO_RECORD, Certainty
@@ -60,7 +61,11 @@ def test_no_key_is_left_over() -> None:
 
 def test_every_reason_of_an_answer_has_its_thai() -> None:
     tree = ast.parse(Path(attribution.__file__).read_text(encoding="utf-8"))
-    docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)}
+    docstrings = {
+        node.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
     reasons = {
         node.value
@@ -72,10 +77,10 @@ def test_every_reason_of_an_answer_has_its_thai() -> None:
         and id(node) not in parts
     }
     assert reasons == WHYS.keys()
+    assert LOSS_TOUCHES in Path(attribution.__file__).read_text(encoding="utf-8")
+    assert why_in(f"restart at syslog{LOSS_TOUCHES}", "th") == (LOSS_TOUCHES_THAI, "th")
+    assert why_in("something new", "th") == ("something new", "en")
     assert all(THAI.search(thai) for thai in WHYS.values())
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def test_the_services_codes_have_words() -> None:

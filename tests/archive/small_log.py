@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from archive.verify.run import verify_archive
-
 from archive.keys import LogKeys
 from archive.origin import ArchivePaths
 from archive.sealer import Sealer
 from archive.spool import SpoolWriter
+from archive.verify.run import verify_archive
 from tests.clocks import ManualClock
 
 

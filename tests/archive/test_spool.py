@@ -37,7 +37,7 @@ def read_payloads(directory: Path, stream: str) -> list[bytes]:
         for batch in read_spool_file(path).batches:
             position = 0
             for length in batch.payload_lengths:
-                found.append(batch.payload[position : position + int(length)])
+                found.append(bytes(batch.payload[position : position + int(length)]))
                 position += int(length)
     return [p for p in found if b"writer_started" not in p]
 

@@ -87,7 +87,14 @@ class Phayan(Contestant):
         )
         for name in ("sealer", "collector"):
             self.start(
-                sys.executable, "-m", "deploy.process", name, "--data", str(self.paths.directory), "--config", str(config)
+                sys.executable,
+                "-m",
+                "deploy.process",
+                name,
+                "--data",
+                str(self.paths.directory),
+                "--config",
+                str(config),
             )
         self._wait(lambda: (self.paths.run / "collector.json").exists(), 30, "the collector is ready")
         time.sleep(1)
@@ -157,7 +164,9 @@ class Nfcapd(Contestant):
         self.netflow_port = free_port()
         self.output = directory / "flows"
         self.output.mkdir()
-        self.start("nfcapd", "-y", "-w", str(self.output), "-b", "127.0.0.1", "-p", str(self.netflow_port), "-t", "3600")
+        self.start(
+            "nfcapd", "-y", "-w", str(self.output), "-b", "127.0.0.1", "-p", str(self.netflow_port), "-t", "3600"
+        )
         time.sleep(1.5)
 
     def finish(self) -> int:

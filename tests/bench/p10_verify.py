@@ -1,4 +1,5 @@
-"""P10: `phayan verify` against `sha256sum` of the same segment files, per core, and leaves per second at 1 KiB chunks."""
+"""P10: `phayan verify` against `sha256sum` of the same segment files, per core, and leaves per second at 1 KiB
+chunks."""
 
 import os
 import resource
@@ -17,8 +18,8 @@ from archive.keys import load_keys
 from archive.leaf import spool_leaf_fields
 from archive.origin import ArchivePaths, create_log, default_paths
 from archive.sealer import Sealer, StreamEnd
-from archive.spool_format import SpoolFile
 from archive.segment import utc_day
+from archive.spool_format import SpoolFile
 from tests.bench.contestants import RECEIVER_CORE
 from tests.bench.figure import Figure
 
@@ -73,18 +74,24 @@ def figures(runs: int) -> Iterator[Figure]:
             size = sum(os.path.getsize(f) for f in files)
             target = TARGET_RATIO if chunk_bytes >= 256 << 10 else None
             notes = "CPU seconds of the whole command, start included; sha256sum over the same files"
-            figure = Figure("P10", f"verify, chunks of {chunk_bytes >> 10} KiB", "GB/s per core", target, "higher", notes=notes)
+            figure = Figure(
+                "P10", f"verify, chunks of {chunk_bytes >> 10} KiB", "GB/s per core", target, "higher", notes=notes
+            )
             _verify_seconds(paths)
             for _ in range(runs):
                 figure.add(size / _verify_seconds(paths) / 1e9, size / _timed(["sha256sum", *files]) / 1e9)
-                print(f"P10 {chunk_bytes >> 10} KiB: {figure.ours[-1]:.2f} / {figure.peer[-1]:.2f} GB/s", file=sys.stderr)
+                print(
+                    f"P10 {chunk_bytes >> 10} KiB: {figure.ours[-1]:.2f} / {figure.peer[-1]:.2f} GB/s", file=sys.stderr
+                )
             yield figure
         finally:
             shutil.rmtree(directory, ignore_errors=True)
     directory = Path(tempfile.mkdtemp(prefix="phayan-p10-"))
     try:
         paths = _build(directory, 1024, SMALL_LEAVES)
-        figure = Figure("P10", "verify, leaves of 1 KiB chunks", "leaves/s per core", TARGET_LEAVES_PER_SECOND, "higher")
+        figure = Figure(
+            "P10", "verify, leaves of 1 KiB chunks", "leaves/s per core", TARGET_LEAVES_PER_SECOND, "higher"
+        )
         for _ in range(runs):
             figure.add_absolute(SMALL_LEAVES / _verify_seconds(paths))
         yield figure

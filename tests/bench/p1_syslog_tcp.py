@@ -45,7 +45,7 @@ def figures(runs: int) -> Iterator[Figure]:
                 f"syslog TCP, {framing}, {connections} connections",
                 "CPU s per million lines",
                 TARGETS[octet_counted],
-                notes="collector and sealer, until the last record's checkpoint is signed; index and records roots left out",
+                notes="collector and sealer, until the last checkpoint is signed; index and records roots left out",
             )
             for run in range(runs):
                 figure.add(_ours(connections, octet_counted), _peer(connections, octet_counted))

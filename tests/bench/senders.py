@@ -1,4 +1,5 @@
-"""Load made so that the sender is never the limit: ready buffers, few system calls, a core of its own. Loopback only."""
+"""Load made so that the sender is never the limit: ready buffers, few system calls, a core of its own.
+Loopback only."""
 
 import ctypes
 import os
@@ -19,7 +20,8 @@ def make_lines(count: int = BLOCK_LINES) -> list[bytes]:
     for n in range(count):
         head = (
             f"<4>Nov 20 08:{n // 60 % 60:02d}:{n % 60:02d} gw1 kernel: [FW-ACCEPT] IN=lan OUT=wan "
-            f"SRC=10.{n % 7}.{n % 251}.{n * 7 % 253} DST=198.51.{n % 100}.{n * 3 % 250} LEN={40 + n % 1400} TTL=63 PROTO=TCP "
+            f"SRC=10.{n % 7}.{n % 251}.{n * 7 % 253} DST=198.51.{n % 100}.{n * 3 % 250} LEN={40 + n % 1400} "
+            "TTL=63 PROTO=TCP "
             f"SPT={1024 + n * 13 % 60000} DPT={(443, 80, 53, 8080)[n % 4]} ID={n * 77 % 65536} "
         ).encode()
         lines.append((head + b"WINDOW=64240 RES=0x00 SYN URGP=0 MARK=0x1" + b"x" * LINE_BYTES)[:LINE_BYTES])
@@ -74,7 +76,21 @@ def make_netflow_v5(number: int) -> bytes:
     return header + b"".join(records)
 
 
-_TEMPLATE_FIELDS = [(8, 4), (12, 4), (15, 4), (10, 2), (14, 2), (2, 4), (1, 4), (7, 2), (11, 2), (6, 1), (4, 1), (5, 1), (61, 1)]
+_TEMPLATE_FIELDS = [
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 2),
+    (14, 2),
+    (2, 4),
+    (1, 4),
+    (7, 2),
+    (11, 2),
+    (6, 1),
+    (4, 1),
+    (5, 1),
+    (61, 1),
+]
 
 
 def make_template_message(version: int, number: int) -> tuple[bytes, bytes]:
@@ -125,7 +141,8 @@ class _Mmsghdr(ctypes.Structure):
 
 
 def send_udp(port: int, datagrams: list[bytes], total: int, per_second: int) -> int:
-    """Send `total` datagrams, the given ones over and over, at a steady rate by sendmmsg; returns how many were sent."""
+    """Send `total` datagrams, the given ones over and over, at a steady rate by sendmmsg; returns how many
+    were sent."""
     os.sched_setaffinity(0, {SENDER_CORE})
     libc = ctypes.CDLL(None, use_errno=True)
     batch = 64

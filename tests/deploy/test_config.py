@@ -34,7 +34,10 @@ def test_retention_below_the_floor_is_refused() -> None:
         ({"syslog": {"udp_ports": [70_000]}}, ["syslog.udp_ports.0", "70000"]),
         ({"syslog": {"address": "everywhere"}}, ["syslog.address", "everywhere"]),
         ({"radius": {"client": [{"network": "10.0.0.0/8"}]}}, ["radius.client.0.secret", "missing"]),
-        ({"radius": {"client": [{"network": "gateway", "secret": "12345678"}]}}, ["radius.client.0.network", "gateway"]),
+        (
+            {"radius": {"client": [{"network": "gateway", "secret": "12345678"}]}},
+            ["radius.client.0.network", "gateway"],
+        ),
         ({"radius": {"client": [{"network": "10.0.0.1", "secret": "12345678", "nam": "x"}]}}, ["client.0.nam", "name"]),
         ({"site": {"zone": "Bangkok/Asia"}}, ["site.zone", "Bangkok/Asia"]),
         ({"archive": {"verify_at": "25:00"}}, ["archive.verify_at", "25:00"]),

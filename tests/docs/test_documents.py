@@ -86,4 +86,6 @@ def test_no_text_claims_a_certification_or_names_this_place() -> None:
             continue
         text = path.read_text(encoding="utf-8")
         if path != Path(__file__):
-            assert not re.search(r"certified (to|by|under)|ผ่านการรับรองมาตรฐาน", text.replace("not certified to any", "")), path
+            assert not re.search(
+                r"certified (to|by|under)|ผ่านการรับรองมาตรฐาน", text.replace("not certified to any", "")
+            ), path

@@ -2,7 +2,7 @@
 servers outside, and a line from the gateway to the appliance.
 
     c1 10.20.0.2 --+                          +-- s1 198.51.100.10
-                   +-- gw (nftables, conntrack) 
+                   +-- gw (nftables, conntrack)
     c2 10.20.0.3 --+   | 203.0.113.1 outside  +-- s2 198.51.100.20
                        | 198.18.7.2 <-> 198.18.7.1 this machine
 """
@@ -20,7 +20,6 @@ OUTSIDE = "203.0.113.1"
 APPLIANCE = "198.18.7.1"
 GATEWAY = "198.18.7.2"
 """The line between them lies in the range of benchmarks (RFC 2544), which no machine has as its own network."""
-GATEWAY = "198.18.7.2"
 CLIENTS = {"c1": "10.20.0.2", "c2": "10.20.0.3"}
 SERVERS = {"s1": "198.51.100.10", "s2": "198.51.100.20"}
 

@@ -4,16 +4,18 @@ without JavaScript, in both languages, wide and narrow, light and dark."""
 import os
 import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.appliance import SECRET, RunningAppliance
+from tests.appliance import PHAYAN, SECRET, RunningAppliance
 from tests.authgw.radius_packets import accounting, attribute, number
 from tests.e2e.lab import wait_until
 
@@ -176,7 +178,7 @@ def _sign_in(browser: Browser) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False], ids=["javascript", "without-javascript"])
-def test_the_work_of_a_morning(chromium: Any, administrator: str, moment: str, script: bool) -> None:
+def test_the_work_of_a_morning(chromium: Any, administrator: str, moment: str, tmp_path: Path, script: bool) -> None:
     browser = Browser(chromium, administrator, viewport=WIDE, java_script_enabled=script)
     page = browser.page
     _sign_in(browser)
@@ -194,7 +196,23 @@ def test_the_work_of_a_morning(chromium: Any, administrator: str, moment: str, s
     assert "at=20" in page.url
     assert "%2B07:00" in page.url or "%2B07%3A00" in page.url
 
+    answer = page.url
+    # A package of this answer, made and fetched.
+    page.fill("input[name=title]", "ที่ ตช 0026/1234")
+    page.fill("input[name=reason]", "ตามหนังสือพนักงานเจ้าหน้าที่")
+    page.click(".package-form button")
+    assert urlsplit(page.url).path == "/packages"
+    # The page renews itself, with and without script.
+    page.locator("tbody tr").first.get_by_role("link", name="ดาวน์โหลด").wait_for(timeout=90_000)
+    with page.expect_download() as download:
+        page.locator("tbody tr").first.get_by_role("link", name="ดาวน์โหลด").click()
+    package = tmp_path / download.value.suggested_filename
+    download.value.save_as(package)
+    assert sha256(package.read_bytes()).hexdigest() in (page.text_content("tbody tr >> nth=0") or "")
+    subprocess.run([str(PHAYAN), "package", "verify", str(package)], check=True, timeout=60, capture_output=True)
+
     # The record behind the first card, its proof, its raw bytes for a reason.
+    page.goto(answer)
     page.locator(".link .seal").first.click()
     assert OUTSIDE in page.inner_text("main")
     page.get_by_role("link", name="ตรวจสอบเดี๋ยวนี้").click()

@@ -1,4 +1,5 @@
-"""A package of a `who` answer, from the running appliance to the desk of somebody who has only coreutils and openssl."""
+"""A package of a `who` answer, from the running appliance to the desk of somebody who has only coreutils and
+openssl."""
 
 import random
 import re
@@ -31,7 +32,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         appliance.add_user("somchai", "สมชาย ใจดี", "correct horse 1")
         at = _make_traffic(appliance)
         question = [OUTSIDE, "--port", "40000", "--at", at.isoformat(), "--tolerance", "2"]
-        wait_until(lambda: appliance.ask("who", *question)["certainty"] in ("exact", "assumed"), 30, "the answer is indexed")
+        wait_until(
+            lambda: appliance.ask("who", *question)["certainty"] in ("exact", "assumed"), 30, "the answer is indexed"
+        )
         out = directory / "package.zip"
         done = appliance.phayan(
             "package", "create", *question, "--reason", "letter 12/2569", "--title", "เรื่องทดสอบ", "--out", str(out)
@@ -55,11 +58,9 @@ def _make_traffic(appliance: RunningAppliance) -> datetime:
         assert link.recv(100)[0] == 5
         time.sleep(1.2)
         at = datetime.now(UTC)
-        tuples = (
-            f"tcp 6 {{}} src={INSIDE} dst={SERVER} sport=40000 dport=443 src={SERVER} dst={OUTSIDE} sport=443 dport=40000"
-        )
+        tuples = f"src={INSIDE} dst={SERVER} sport=40000 dport=443 src={SERVER} dst={OUTSIDE} sport=443 dport=40000"
         for kind, moment in (("NEW", time.time()), ("DESTROY", time.time() + 0.5)):
-            line = f"<30>conntrack: [{moment:.6f}] [{kind}] {tuples.format('120 SYN_SENT')} id=77"
+            line = f"<30>conntrack: [{moment:.6f}] [{kind}] tcp 6 120 SYN_SENT {tuples} id=77"
             link.sendto(line.encode(), ("127.0.0.1", appliance.ports["syslog_udp"]))
     return at
 
@@ -68,7 +69,11 @@ def commands_of(verify_txt: str) -> list[str]:
     """The shell commands of the Linux part of VERIFY.txt, as a reader would copy them."""
     part = verify_txt.split("2. Windows")[0]
     joined = re.sub(r"\\\n\s+", "", part)
-    return [line.strip() for line in joined.splitlines() if line.startswith("   ") and line.strip().split()[0] in ("sha256sum", "openssl")]
+    return [
+        line.strip()
+        for line in joined.splitlines()
+        if line.startswith("   ") and line.strip().split()[0] in ("sha256sum", "openssl")
+    ]
 
 
 def test_the_commands_of_verify_txt_pass(package: Path) -> None:
@@ -81,7 +86,10 @@ def test_the_commands_of_verify_txt_pass(package: Path) -> None:
 
 def test_the_script_passes_without_phayan(package: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", str(package / "verify_package.py"), str(package)], capture_output=True, text=True, check=False
+        [sys.executable, "-I", str(package / "verify_package.py"), str(package)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "VERIFIED" in done.stdout
@@ -103,7 +111,9 @@ def test_one_changed_byte_in_any_file_fails(package: Path, full_counts: bool) ->
     flips = 200 if full_counts else 12
     for path in files:
         stored = path.read_bytes()
-        offsets = range(len(stored)) if path.suffix == ".p7s" else chosen.sample(range(len(stored)), min(flips, len(stored)))
+        offsets = (
+            range(len(stored)) if path.suffix == ".p7s" else chosen.sample(range(len(stored)), min(flips, len(stored)))
+        )
         for offset in offsets:
             changed = bytearray(stored)
             changed[offset] ^= 1 << chosen.randrange(8)

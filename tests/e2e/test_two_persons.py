@@ -31,7 +31,9 @@ import re, ssl, sys, urllib.parse, urllib.request, http.cookiejar
 base, action, values = sys.argv[1], sys.argv[2], sys.argv[3:]
 context = ssl._create_unverified_context()
 jar = http.cookiejar.CookieJar()
-opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(jar))
+opener = urllib.request.build_opener(
+    urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(jar)
+)
 page = opener.open(base + ("/" if action == "login" else "/status"), timeout=10).read().decode()
 form = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page))
 form.update(v.split("=", 1) for v in values)
@@ -76,7 +78,9 @@ def _two_persons(appliance: RunningAppliance, lab: Lab) -> None:
     appliance.add_user("malee", "มาลี มีสุข", "correct horse 2")
     events = lab.start("gw", "stdbuf", "-oL", "conntrack", "-E", "-o", "timestamp,id", stdout=subprocess.PIPE)
     syslog = str(appliance.ports["syslog_udp"])
-    lab.start_here(["logger", "--server", "127.0.0.1", "--port", syslog, "--udp", "-t", "conntrack"], stdin=events.stdout)
+    lab.start_here(
+        ["logger", "--server", "127.0.0.1", "--port", syslog, "--udp", "-t", "conntrack"], stdin=events.stdout
+    )
     for server in SERVERS:
         lab.start(server, sys.executable, "-c", SERVE, "80")
     # One person logs in by RADIUS, through a NAS that then reports the session.

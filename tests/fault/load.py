@@ -1,4 +1,5 @@
-"""Load whose every record can be recognised again: numbered syslog lines and accounting requests with answers counted."""
+"""Load whose every record can be recognised again: numbered syslog lines and accounting requests with answers
+counted."""
 
 import hashlib
 import os
@@ -31,7 +32,8 @@ def accounting_request(identifier: int, session_id: str, account: str = "somchai
 
 
 class Load:
-    """Threads that send until `stop`; `answered` holds session ids of answered requests, `sent_lines` all numbers sent."""
+    """Threads that send until `stop`; `answered` holds session ids of answered requests, `sent_lines` all
+    numbers sent."""
 
     def __init__(self, syslog_udp: int, syslog_tcp: int, accounting: int) -> None:
         self._ports = (syslog_udp, syslog_tcp, accounting)

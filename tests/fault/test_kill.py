@@ -1,4 +1,5 @@
-"""kill -9 of every process under load: what was acknowledged or counted as received is found, once; the log never forks."""
+"""kill -9 of every process under load: what was acknowledged or counted as received is found, once; the log
+never forks."""
 
 import collections
 import os
@@ -135,7 +136,8 @@ def _check_restarts_recorded(appliance: RunningAppliance, kills: collections.Cou
     def recorded() -> bool:
         rows = appliance.ask("search", "event:process_ended", "--since", "-1h", "--limit", "10000")["rows"]
         ended = collections.Counter(row["fields"]["process"] for row in rows)
-        # The process that writes these notes cannot write of a death while it is dead itself; the supervisor repeats it.
+        # The process that writes these notes cannot write of a death while it is dead itself; the supervisor
+        # repeats it.
         return all(ended[name] >= count for name, count in kills.items())
 
     wait_until(recorded, 60, f"every restart of {dict(kills)} is a sealed record")

@@ -2,7 +2,6 @@
 
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ STREAMS = ("collector", "radius")
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePaths]:
+def paths(tmp_path_factory: pytest.TempPathFactory) -> ArchivePaths:
     paths = default_paths(tmp_path_factory.mktemp("tamper") / "data")
     create_log(paths, "phayan.test/tamper", SystemClock())
     sealer = Sealer(paths, load_keys(paths.keys), head_interval_seconds=0)
@@ -30,11 +29,13 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArchivePaths]:
         for stream in STREAMS:
             writer = SpoolWriter(paths.spool, stream)
             for n in range(5):
-                writer.append(f"<13>{stream} round {number} line {n}".encode(), listener="syslog/udp-5514", transport="udp")
+                writer.append(
+                    f"<13>{stream} round {number} line {n}".encode(), listener="syslog/udp-5514", transport="udp"
+                )
             writer.close()
         sealer.run_once()
     sealer.close()
-    yield paths
+    return paths
 
 
 def kinds(paths: ArchivePaths) -> dict[str, Path]:
@@ -82,7 +83,9 @@ def test_every_flipped_byte_is_found_and_located(paths: ArchivePaths, kind: str)
         assert named, f"{kind}: flip at {offset} blames {[d.file for d in report.defects]}"
         if kind == "segment":
             assert all(d.offset is not None and d.offset <= offset and d.leaf is not None for d in named)
-    done = subprocess.run([str(PHAYAN), "verify", "--data", str(paths.directory)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(PHAYAN), "verify", "--data", str(paths.directory)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert path.name in done.stdout
     path.write_bytes(stored)

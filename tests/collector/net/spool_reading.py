@@ -42,7 +42,7 @@ def read_records(spool: Path, stream: str = "collector") -> list[Record]:
                     batch.source_address[row].tobytes(),
                     int(batch.source_port[row]),
                     bool(batch.truncated[row]),
-                    batch.payload[at : at + length],
+                    bytes(batch.payload[at : at + length]),
                 )
                 records.append(record)
                 at += length

@@ -1,0 +1,1 @@
+"""An invented office that feeds a running appliance over loopback, for whoever wants to see it before trusting it."""
