@@ -61,6 +61,14 @@ class OperatorError(AskError):
         self.message_th = message_th
 
 
+def _spent_link() -> OperatorError:
+    return OperatorError(
+        "This set-up link is not valid or was used already.",
+        "ลิงก์ตั้งค่านี้ใช้ไม่ได้หรือถูกใช้ไปแล้ว",
+        code="setup_link",
+    )
+
+
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -93,12 +101,8 @@ class OperatorStore:
         self._check_password(password)
         expected = self.setup_secret()
         if expected is None or not hmac.compare_digest(expected.encode(), secret.encode()):
-            raise OperatorError(
-                "This set-up link is not valid or was used already.",
-                "ลิงก์ตั้งค่านี้ใช้ไม่ได้หรือถูกใช้ไปแล้ว",
-                code="setup_link",
-            )
-        operator = self._insert(name, password, "administrator")
+            raise _spent_link()
+        operator = self._insert(name, password, "administrator", first=True)
         self._setup_path.unlink(missing_ok=True)
         return operator
 
@@ -114,23 +118,10 @@ class OperatorStore:
         name = unicodedata.normalize("NFC", name.strip()).casefold()
         now = self._clock.unix_ns()
         with self._lock:
-            failed = self._database.execute(
-                "SELECT count, last_unix_ns FROM failures WHERE name = ?", (name,)
-            ).fetchone()
-            if failed and failed[0] >= FAILURES_BEFORE_DELAY and now - failed[1] < LOCK_SECONDS * NS:
-                raise OperatorError(
-                    "Too many wrong passwords. Try again in a minute.",
-                    "ใส่รหัสผ่านผิดหลายครั้ง โปรดลองใหม่ในอีก 1 นาที",
-                    code="too_many_failures",
-                )
+            # Counted before the password is looked at: guesses made at once are so many guesses.
+            self._count_attempt(name, now)
             row = self._database.execute("SELECT password_hash, role FROM operators WHERE name = ?", (name,)).fetchone()
         if not self._is_right(row[0] if row else self._dummy_hash, password) or row is None:
-            with self._lock:
-                self._database.execute(
-                    "INSERT INTO failures VALUES (?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
-                    "count = iif(? - last_unix_ns > ?, 1, count + 1), last_unix_ns = excluded.last_unix_ns",
-                    (name, now, now, LOCK_SECONDS * NS),
-                )
             raise OperatorError("The name or password is not right.", "ชื่อผู้ใช้หรือรหัสผ่านไม่ถูกต้อง", code="wrong_password")
         token = secrets.token_urlsafe(32)
         with self._lock:
@@ -140,6 +131,19 @@ class OperatorStore:
                 "INSERT INTO tokens VALUES (?, ?, ?)", (_digest(token), name, now + TOKEN_SECONDS * NS)
             )
         return token, Operator(name, row[1])
+
+    def _count_attempt(self, name: str, now: int) -> None:
+        """Count a try of `name`; a right password forgets them. Raises OperatorError after too many."""
+        row = self._database.execute("SELECT count, last_unix_ns FROM failures WHERE name = ?", (name,)).fetchone()
+        # A clock that was set back must not make the wait longer.
+        recent = row is not None and 0 <= now - row[1] < LOCK_SECONDS * NS
+        if recent and row[0] >= FAILURES_BEFORE_DELAY:
+            raise OperatorError(
+                "Too many wrong passwords. Try again in a minute.",
+                "ใส่รหัสผ่านผิดหลายครั้ง โปรดลองใหม่ในอีก 1 นาที",
+                code="too_many_failures",
+            )
+        self._database.execute("REPLACE INTO failures VALUES (?, ?, ?)", (name, row[0] + 1 if recent else 1, now))
 
     def find(self, token: str) -> Operator | None:
         """The operator of a token that has not ended."""
@@ -164,9 +168,11 @@ class OperatorStore:
         except VerificationError:
             return False
 
-    def _insert(self, name: str, password: str, role: str) -> Operator:
+    def _insert(self, name: str, password: str, role: str, *, first: bool = False) -> Operator:
         password_hash = self._hasher.hash(password)
         with self._lock:
+            if first and self._count() > 0:
+                raise _spent_link()
             try:
                 self._database.execute(
                     "INSERT INTO operators VALUES (?, ?, ?, ?)", (name, password_hash, role, self._clock.unix_ns())

@@ -3,8 +3,8 @@
 from flask import Flask, Response, request
 
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -17,7 +17,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 STATIC_MAX_AGE_SECONDS = 365 * 86_400
-"""The address of a static file carries a digest of its content."""
+"""The address of a static file carries a digest of its content, or the version in its name."""
+VERSIONED_SUFFIX = ".woff2"
 
 
 def install_headers(app: Flask) -> None:
@@ -27,7 +28,8 @@ def install_headers(app: Flask) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers[name] = value
-        is_file = request.endpoint == "static" and response.status_code in (200, 304) and "v" in request.args
-        cache = f"public, max-age={STATIC_MAX_AGE_SECONDS}, immutable" if is_file else "no-store"
+        is_file = request.endpoint == "static" and response.status_code in (200, 304)
+        is_named = "v" in request.args or request.path.endswith(VERSIONED_SUFFIX)
+        cache = f"public, max-age={STATIC_MAX_AGE_SECONDS}, immutable" if is_file and is_named else "no-store"
         response.headers["Cache-Control"] = cache
         return response

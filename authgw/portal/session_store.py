@@ -13,8 +13,8 @@ BUSY_TIMEOUT_SECONDS = 5.0
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS sessions (address TEXT PRIMARY KEY, session_id TEXT NOT NULL UNIQUE, "
     "login_id TEXT NOT NULL, account TEXT NOT NULL, started_unix_ns INTEGER NOT NULL, "
-    "expires_unix_ns INTEGER NOT NULL, seen_unix_ns INTEGER NOT NULL, language TEXT NOT NULL, terms_version TEXT NOT NULL, "
-    "recorded INTEGER NOT NULL DEFAULT 0) STRICT",
+    "expires_unix_ns INTEGER NOT NULL, seen_unix_ns INTEGER NOT NULL, language TEXT NOT NULL, "
+    "terms_version TEXT NOT NULL, recorded INTEGER NOT NULL DEFAULT 0) STRICT",
     "CREATE TABLE IF NOT EXISTS unrecorded (number INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL, "
     "payload BLOB NOT NULL) STRICT",
 )

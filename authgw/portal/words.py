@@ -39,7 +39,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "my_session": ("การใช้งานครั้งนี้", "My session"),
     "account": ("บัญชี", "Account"),
     "address": ("ที่อยู่ของเครื่องนี้", "Address of this device"),
-    "started": ("เริ่มเมื่อ", "Started"),
     "until": ("ใช้ได้ถึง", "Until"),
     "notice_version": ("ประกาศฉบับ", "Notice version"),
     "report": ("แจ้งปัญหา", "Report a problem"),

@@ -58,7 +58,8 @@ def run_radius(settings: RadiusSettings, stop: threading.Event, clock: Clock | N
         raise
     settings.run_directory.mkdir(parents=True, exist_ok=True)
     counters_path = settings.run_directory / COUNTERS_FILE
-    learned_path = settings.run_directory / LEARNED_FILE
+    # State, not a report: what was learned must outlive the run directory.
+    learned_path = settings.accounts_path.parent / LEARNED_FILE
     learned = LearnedSigners(_load_learned(learned_path))
     spool = SpoolWriter(
         settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds

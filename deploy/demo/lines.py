@@ -82,6 +82,7 @@ def _packet_line(
 ) -> bytes:
     return (
         f"{priority}1 - demo-gw kernel - - - {prefix} IN={into} OUT={out} "
-        f"MAC=00:00:5e:00:53:fe:00:00:5e:00:53:fd:08:00 SRC={source} DST={destination} LEN=60 TOS=0x00 PREC=0x00 TTL=63 ID={sport % 65_000} "
+        f"MAC=00:00:5e:00:53:fe:00:00:5e:00:53:fd:08:00 SRC={source} DST={destination} "
+        f"LEN=60 TOS=0x00 PREC=0x00 TTL=63 ID={sport % 65_000} "
         f"PROTO={PROTOCOL_NAMES[protocol].upper()} SPT={sport} DPT={dport} WINDOW=64240 RES=0x00 SYN URGP=0"
     ).encode()

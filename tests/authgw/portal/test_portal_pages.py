@@ -1,7 +1,9 @@
 """Every page over Flask's test client: words, headers, sizes, state without cookies, forged forms."""
 
+import hashlib
 import html
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,10 +45,22 @@ def test_each_page_is_small_and_strict(portal: Portal, path: str, language: str)
     # The same file named twice is loaded once.
     linked = sorted(set(re.findall(r'(?:src|href)="(/static/[^"]+)"', answer.text)))
     files = [browser.get(address) for address in linked]
+    for name in re.findall(r'url\("([^"]+)"\)', "".join(f.text for f in files if f.mimetype == "text/css")):
+        files.append(browser.get(f"/static/{name}"))
     assert linked
     assert {file.status_code for file in files} == {200}
     assert all("immutable" in file.headers["Cache-Control"] for file in files)
     assert len(answer.data) + sum(len(file.data) for file in files) < MAX_PAGE_BYTES
+
+
+def test_files_of_others_are_listed_with_hash_and_licence() -> None:
+    static = PACKAGE / "static"
+    listed = {f["name"]: f for f in tomllib.loads((static / "VENDOR.toml").read_text(encoding="utf-8"))["file"]}
+    ours = {"portal.css", "portal.js", "mark.svg", "VENDOR.toml"}
+    assert {p.name for p in static.iterdir()} - ours == set(listed)
+    for name, values in listed.items():
+        assert hashlib.sha256((static / name).read_bytes()).hexdigest() == values["sha256"], name
+        assert (static / values["licence_file"]).exists()
 
 
 def test_templates_have_no_inline_code() -> None:
