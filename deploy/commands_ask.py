@@ -7,16 +7,9 @@ from typing import Any
 
 import click
 
-from archive.local_rpc import call_local
-from deploy.layout import find_data_directory, open_appliance
-from deploy.options import data_option, format_option
+from deploy.options import ask, data_option, format_option, question_options
 
 FOUND, NOTHING = 0, 3
-
-
-def _ask(data: str | None, op: str, **arguments: Any) -> Any:
-    appliance = open_appliance(str(find_data_directory(data)), None)
-    return call_local(appliance.ask_socket, op, **arguments)
 
 
 def _print_json(value: Any) -> None:
@@ -24,38 +17,12 @@ def _print_json(value: Any) -> None:
 
 
 @click.command("who")
-@click.argument("address", required=False)
-@click.option("--port", help="Port of ADDRESS")
-@click.option("--proto", help="tcp, udp, icmp or a number")
-@click.option("--to", "to", metavar="ADDRESS[:PORT]", help="Where the connection went")
-@click.option("--at", "at", required=True, metavar="TIME", help="Moment, e.g. 2026-11-20T08:01:12+07:00")
-@click.option("--tolerance", metavar="SECONDS", type=float, help="Half width of the window [default: 60]")
-@click.option("--realm", help="Only this realm")
+@question_options
 @format_option("table", "json")
 @data_option
-def who_command(
-    address: str | None,
-    port: str | None,
-    proto: str | None,
-    to: str | None,
-    at: str,
-    tolerance: float | None,
-    realm: str | None,
-    output: str,
-    data: str | None,
-) -> None:
+def who_command(question: dict[str, Any], output: str, data: str | None) -> None:
     """Who was using ADDRESS (and port) at a moment? Exit 0 found, 3 nobody, 2 could not ask."""
-    result = _ask(
-        data,
-        "who",
-        address=address,
-        port=port,
-        protocol=proto,
-        to=to,
-        at=at,
-        tolerance_seconds=tolerance,
-        realm=realm,
-    )
+    result = ask(data, "who", **question)
     if output == "json":
         _print_json(result)
     else:
@@ -91,7 +58,7 @@ def _print_who(result: dict[str, Any]) -> None:
 @data_option
 def search_command(query: str, since: str | None, until: str | None, limit: int, output: str, data: str | None) -> None:
     """Search all records: src:10.0.1.7 dport:443 user:somchai "free text" -action:deny. Exit 0 found, 3 nothing."""
-    result = _ask(data, "search", query=query, since=since, until=until, limit=limit)
+    result = ask(data, "search", query=query, since=since, until=until, limit=limit)
     rows = result["rows"]
     if output == "json":
         _print_json(result)
@@ -123,7 +90,7 @@ def search_command(query: str, since: str | None, until: str | None, limit: int,
 @data_option
 def status_command(output: str, data: str | None) -> None:
     """Counters, lags, losses and alarms of the running appliance."""
-    result = _ask(data, "status")
+    result = ask(data, "status")
     if output == "json":
         _print_json(result)
         return

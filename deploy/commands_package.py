@@ -9,17 +9,11 @@ from typing import Any
 import click
 
 from archive.errors import AskError
-from archive.local_rpc import call_local
 from archive.package.verify_package import main as verify_main
 from deploy.errors import DeployError
-from deploy.layout import find_data_directory, open_appliance
-from deploy.options import data_option
+from deploy.options import ask, data_option, question_options
 
 POLL_SECONDS = 0.5
-
-
-def _call(data: str | None, op: str, **arguments: Any) -> Any:
-    return call_local(open_appliance(str(find_data_directory(data)), None).ask_socket, op, **arguments)
 
 
 @click.group("package")
@@ -28,44 +22,14 @@ def package_command() -> None:
 
 
 @package_command.command("create")
-@click.argument("address", required=False)
-@click.option("--port", help="Port of ADDRESS")
-@click.option("--proto", help="tcp, udp, icmp or a number")
-@click.option("--to", "to", metavar="ADDRESS[:PORT]", help="Where the connection went")
-@click.option("--at", "at", required=True, metavar="TIME", help="Moment, e.g. 2026-11-20T08:01:12+07:00")
-@click.option("--tolerance", metavar="SECONDS", type=float, help="Half width of the window [default: 60]")
-@click.option("--realm", help="Only this realm")
+@question_options
 @click.option("--reason", required=True, help="Why, e.g. the number of the letter")
 @click.option("--title", default="", help="What it is about")
 @click.option("--out", type=click.Path(), help="File to write [default: the package's own name here]")
 @data_option
-def create_command(
-    address: str | None,
-    port: str | None,
-    proto: str | None,
-    to: str | None,
-    at: str,
-    tolerance: float | None,
-    realm: str | None,
-    reason: str,
-    title: str,
-    out: str | None,
-    data: str | None,
-) -> None:
+def create_command(question: dict[str, Any], reason: str, title: str, out: str | None, data: str | None) -> None:
     """Make a package of the answer to a `who` question and write it to a file."""
-    identifier = _call(
-        data,
-        "package_create",
-        address=address,
-        port=port,
-        protocol=proto,
-        to=to,
-        at=at,
-        tolerance_seconds=tolerance,
-        realm=realm,
-        reason=reason,
-        title=title,
-    )["id"]
+    identifier = ask(data, "package_create", reason=reason, title=title, **question)["id"]
     job = _wait(data, identifier)
     name = Path(out) if out else Path(f"phayan-{identifier}.zip")
     name.write_bytes(_fetch(data, identifier))
@@ -77,7 +41,7 @@ def _wait(data: str | None, identifier: str) -> dict[str, Any]:
     with click.progressbar(length=100, label=f"package {identifier}", file=sys.stderr) as bar:
         shown = 0
         while True:
-            found = [job for job in _call(data, "package_list")["packages"] if job["id"] == identifier]
+            found = [job for job in ask(data, "package_list")["packages"] if job["id"] == identifier]
             if not found:
                 raise AskError(f"package {identifier} is gone; the appliance was restarted", code="no_such_package")
             percent = int(found[0]["progress"] * 100)
@@ -94,7 +58,7 @@ def _wait(data: str | None, identifier: str) -> dict[str, Any]:
 def _fetch(data: str | None, identifier: str) -> bytes:
     parts = bytearray()
     while True:
-        piece = _call(data, "package_fetch", id=identifier, offset=len(parts))
+        piece = ask(data, "package_fetch", id=identifier, offset=len(parts))
         parts += base64.b64decode(piece["data_base64"])
         if len(parts) >= piece["total_bytes"]:
             return bytes(parts)
@@ -104,7 +68,7 @@ def _fetch(data: str | None, identifier: str) -> bytes:
 @data_option
 def list_command(data: str | None) -> None:
     """Packages made here."""
-    for job in _call(data, "package_list")["packages"]:
+    for job in ask(data, "package_list")["packages"]:
         click.echo(f"{job['id']} {job['created']} {job['state']:8} {job['made_by']} {job['title']} {job['message']}")
 
 
