@@ -43,6 +43,6 @@ def parse_endpoint(text: str) -> tuple[bytes, int | None]:
 
 def parse_port(text: str) -> int:
     """0 to 65535 in decimal. Raises ArchiveFormatError."""
-    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > 65_535:
         raise ArchiveFormatError(f"{text!r} is not a port; valid are 0 to 65535", code="bad_port")
     return int(text)

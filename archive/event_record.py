@@ -6,6 +6,8 @@ from typing import Any
 from archive.errors import ArchiveFormatError
 
 EVENT_VERSION = 1
+MAX_MOMENT_NS = 2**63 - 1
+"""The index keeps times as 64-bit nanoseconds."""
 
 
 def encode_event(event: str, time_unix_ns: int, values: dict[str, Any]) -> bytes:
@@ -14,13 +16,20 @@ def encode_event(event: str, time_unix_ns: int, values: dict[str, Any]) -> bytes
     return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
+def parse_moment(value: Any) -> int:
+    """Nanoseconds since 1970 that fit a row. Raises ValueError, TypeError or OverflowError."""
+    moment = int(value)
+    if not -MAX_MOMENT_NS <= moment <= MAX_MOMENT_NS:
+        raise ValueError("a time beyond 64 bits")
+    return moment
+
+
 def decode_event(payload: bytes) -> dict[str, Any]:
     """The object of an event record. Raises ArchiveFormatError if it is not one."""
     try:
         record = json.loads(payload)
-        int(record["time_unix_ns"])
-        if not isinstance(record["event"], str):
-            raise TypeError
-    except (ValueError, KeyError, TypeError) as error:
+        parse_moment(record["time_unix_ns"])
+        record["event"].encode()
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ArchiveFormatError("not an event record") from error
     return record

@@ -123,7 +123,10 @@ def open_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
         signed = True
     if not signed:
         raise ArchiveIntegrityError(f"no signature of {key.name}")
-    return parse_checkpoint_body(body)
+    checkpoint = parse_checkpoint_body(body)
+    if checkpoint.origin != key.name:
+        raise ArchiveIntegrityError(f"{key.name} signed a checkpoint of {checkpoint.origin}")
+    return checkpoint
 
 
 def parse_checkpoint_body(body: str) -> Checkpoint:

@@ -7,12 +7,16 @@ import pyarrow as pa
 
 from archive.decoder import Decoded, listener_kind
 from archive.errors import ArchiveFormatError
-from archive.event_record import decode_event
+from archive.event_record import decode_event, parse_moment
 from archive.schema import SCHEMAS
+
+MAX_COUNT = 2**64 - 1
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    """Text of any JSON value; half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _audit_row(record: dict[str, Any]) -> dict[str, Any]:
@@ -27,12 +31,14 @@ def _audit_row(record: dict[str, Any]) -> dict[str, Any]:
 
 def _loss_row(record: dict[str, Any]) -> dict[str, Any]:
     count = record.get("count")
+    moments = [parse_moment(record.get(name, record["time_unix_ns"])) for name in ("from_unix_ns", "to_unix_ns")]
     return {
-        "start": int(record.get("from_unix_ns", record["time_unix_ns"])),
-        "end": int(record.get("to_unix_ns", record["time_unix_ns"])),
+        # Turned round where the wall clock was set back in between, so that the loss still covers an interval.
+        "start": min(moments),
+        "end": max(moments),
         "sender_address": None,
         "listener": _text(record.get("listener", "")),
-        "count": count if isinstance(count, int) and count >= 0 else None,
+        "count": count if isinstance(count, int) and 0 <= count <= MAX_COUNT else None,
         "how": _text(record.get("how", "")),
         "details": _text({k: v for k, v in record.items() if k not in ("v", "event")}),
     }
@@ -76,7 +82,8 @@ class OwnEventsDecoder:
             try:
                 event = decode_event(record["payload"])
                 values = make_row(event)
-            except (ArchiveFormatError, ValueError, KeyError, TypeError):
+                loss = _restart_loss_row(event) if table == "events" else None
+            except (ArchiveFormatError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 malformed += 1
                 continue
             common = {
@@ -88,7 +95,6 @@ class OwnEventsDecoder:
             if "time" in SCHEMAS[table].names:
                 common["time"] = int(event["time_unix_ns"])
             rows.setdefault(table, []).append(common | values)
-            loss = _restart_loss_row(event) if table == "events" else None
             if loss is not None:
                 rows.setdefault("losses", []).append({k: v for k, v in common.items() if k != "time"} | loss)
         tables = {name: pa.Table.from_pylist(values, schema=SCHEMAS[name]) for name, values in rows.items()}

@@ -13,6 +13,7 @@ from archive.errors import ArchiveFormatError
 SITE_ZONE = "Asia/Bangkok"
 BUDDHIST_OFFSET_YEARS = 543
 FIRST_BUDDHIST_YEAR = 2400
+MAX_OFFSET_HOURS = 14
 NS = 1_000_000_000
 THAI_MONTHS = ("ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค.")
 _RELATIVE = re.compile(r"-\s*(\d{1,6})\s*(s|m|h|d)\Z", re.ASCII)
@@ -42,19 +43,24 @@ def parse_time(text: str, *, now_unix_ns: int, zone: str = SITE_ZONE) -> int:
         moment = datetime(  # noqa: DTZ001 - the zone is put on below
             year, int(match[2]), int(match[3]), int(match[4] or 0), int(match[5] or 0), int(match[6] or 0)
         )
-    except ValueError as error:
+        seconds = int(_aware(moment, match[8], zone).timestamp())
+    except (ValueError, OverflowError) as error:
         raise ArchiveFormatError(f"{text!r} is not a time: {error}; {_HELP}", code="bad_time") from error
-    offset = match[8]
+    return seconds * NS + int((match[7] or "").ljust(9, "0"))
+
+
+def _aware(moment: datetime, offset: str | None, zone: str) -> datetime:
+    """A moment with its offset, or in the site's zone. Raises ValueError for an offset no place has."""
     if offset is None:
-        aware = moment.replace(tzinfo=ZoneInfo(zone))
-    elif offset == "Z":
-        aware = moment.replace(tzinfo=UTC)
-    else:
-        sign = -1 if offset[0] == "-" else 1
-        digits = offset[1:].replace(":", "")
-        aware = moment.replace(tzinfo=UTC) - sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    fraction = int((match[7] or "").ljust(9, "0"))
-    return int(aware.timestamp()) * NS + fraction
+        return moment.replace(tzinfo=ZoneInfo(zone))
+    if offset == "Z":
+        return moment.replace(tzinfo=UTC)
+    digits = offset[1:].replace(":", "")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > MAX_OFFSET_HOURS or minutes > 59:
+        raise ValueError(f"no place is {offset} from UTC")
+    sign = -1 if offset[0] == "-" else 1
+    return moment.replace(tzinfo=UTC) - sign * timedelta(hours=hours, minutes=minutes)
 
 
 def format_iso(unix_ns: int, zone: str = SITE_ZONE) -> str:

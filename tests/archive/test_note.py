@@ -103,7 +103,6 @@ def test_a_signed_body_of_another_form_is_refused(body: str) -> None:
         parse_checkpoint_body(body)
 
 
-@pytest.mark.xfail(strict=True, reason="archive/note.py does not compare the signed origin with the key's name")
 def test_a_checkpoint_of_another_log_signed_by_our_key_is_refused() -> None:
     """C2SP tlog-checkpoint: the origin line is part of what a reader checks."""
     foreign = format_checkpoint(Checkpoint("phayan.test/other", 42, HEAD.root))

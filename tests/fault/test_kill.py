@@ -117,12 +117,26 @@ def _check_once(appliance: RunningAppliance, load: Load, received: dict[str, int
     assert twice == [], f"{len(twice)} lines are sealed twice, first {twice[:3]}"
     assert len(numbers) > 100
     assert load.answered, "no accounting request was answered at all"
-    rows = appliance.ask("search", "table:sessions event:open", "--since", "-1h", "--limit", "10000")["rows"]
-    found = collections.Counter(row["fields"]["session_id"] for row in rows)
+    found = collections.Counter(_sessions_opened(appliance))
     missing = [s for s in load.answered if found[s] == 0]
     double = [s for s in load.answered if found[s] > 1]
     assert missing == [], f"{len(missing)} of {len(load.answered)} answered requests are lost: {missing[:3]}"
     assert double == [], f"{len(double)} answered requests are found more than once: {double[:3]}"
+
+
+def _sessions_opened(appliance: RunningAppliance) -> list[str]:
+    """Session ids of every open event search finds, page by page back in time; each record once."""
+    found: dict[tuple[int, int], str] = {}
+    until = "now"
+    while True:
+        page = appliance.ask(
+            "search", "table:sessions event:open", "--since", "-2h", "--until", until, "--limit", "10000"
+        )
+        for row in page["rows"]:
+            found[row["leaf_index"], row["row"]] = row["fields"]["session_id"]
+        if not page["more"]:
+            return list(found.values())
+        until = page["rows"][-1]["time"]
 
 
 def _try_payloads(appliance: RunningAppliance) -> list[bytes] | None:
@@ -134,7 +148,7 @@ def _try_payloads(appliance: RunningAppliance) -> list[bytes] | None:
 
 def _check_restarts_recorded(appliance: RunningAppliance, kills: collections.Counter[str]) -> None:
     def recorded() -> bool:
-        rows = appliance.ask("search", "event:process_ended", "--since", "-1h", "--limit", "10000")["rows"]
+        rows = appliance.ask("search", "event:process_ended", "--since", "-2h", "--limit", "10000")["rows"]
         ended = collections.Counter(row["fields"]["process"] for row in rows)
         # The process that writes these notes cannot write of a death while it is dead itself; the supervisor
         # repeats it.
