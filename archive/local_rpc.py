@@ -11,6 +11,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 CALL_TIMEOUT_SECONDS = 120.0
 """How long a caller waits: making a package waits for two signed checkpoints and a search for its time limit."""
+
+MAX_SOCKET_PATH_BYTES = 107
+"""sockaddr_un.sun_path of Linux, less its final zero byte."""
 
 _LENGTH = struct.Struct(">I")
 _UCRED = struct.Struct("3i")
@@ -54,12 +58,18 @@ def _receive_message(connection: socket.socket) -> dict[str, Any]:
     if size > MAX_MESSAGE_BYTES:
         raise AskError(f"message of {size} bytes; at most {MAX_MESSAGE_BYTES} are allowed", code="too_large")
     try:
-        message = json.loads(_receive_exactly(connection, size))
-    except ValueError as error:
+        message = json.loads(_receive_exactly(connection, size), parse_constant=_refuse_constant)
+        # Half a surrogate pair is JSON, but no text that could be recorded or answered.
+        json.dumps(message, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise AskError("message is not JSON", code="bad_request") from error
     if not isinstance(message, dict):
         raise AskError("message is not a JSON object", code="bad_request")
     return message
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _send_message(connection: socket.socket, message: Mapping[str, Any]) -> None:
@@ -96,7 +106,10 @@ class LocalServer(socketserver.ThreadingUnixStreamServer):
         *,
         on_failure: Callable[[str, BaseException], None] | None = None,
     ) -> None:
+        _check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _somebody_listens(path):
+            raise AskError(f"another process answers at {path} already", code="socket_in_use")
         path.unlink(missing_ok=True)
         self.handlers = dict(handlers)
         self.on_failure = on_failure
@@ -120,7 +133,12 @@ class _Connection(socketserver.BaseRequestHandler):
         while True:
             try:
                 request = _receive_message(connection)
-            except (AskError, OSError):
+            except AskError as error:
+                if error.code != "connection_closed":
+                    with suppress(OSError):
+                        _send_message(connection, _error_reply(error))
+                return
+            except OSError:
                 return
             try:
                 _send_message(connection, self._answer(peer, request))
@@ -143,11 +161,31 @@ class _Connection(socketserver.BaseRequestHandler):
             return _error_reply(AskError(f"internal failure: {type(error).__name__}", code="internal"))
 
 
+def _check_path(path: Path) -> None:
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise AskError(
+            f"{path} is longer than the {MAX_SOCKET_PATH_BYTES} bytes of a socket's path; "
+            "use a data directory with a shorter one",
+            code="socket_path_too_long",
+        )
+
+
+def _somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(CALL_TIMEOUT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
 def call_local(path: Path, op: str, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS, **arguments: Any) -> Any:
     """Ask the service at `path` and return its result.
 
     Raises AskError: with the service's own code and message, or `not_running` when nobody listens at `path`.
     """
+    _check_path(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_seconds)
         try:

@@ -1,6 +1,7 @@
 """Making a new log: origin, keys, leaf 0 and the first checkpoint."""
 
 import datetime
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +63,19 @@ def create_log(paths: ArchivePaths, origin: str, clock: Clock) -> LogKeys:
     """Make keys and a log of one leaf, the key leaf, with its signed checkpoint. Durable on return.
 
     Raises ArchiveStateError if a log, keys or a head are there already: a lost log is continued by a new origin, never
-    by making the same one again.
+    by making the same one again. What an earlier call left that was cut off is removed first; it never held a record.
     """
     if not is_key_name(origin):
         raise ArchiveStateError(f"origin {origin!r} may not hold white space or a plus sign", code="origin")
+    mark = paths.directory / "making"
+    if mark.exists() and not (paths.log / "origin").exists():
+        _remove_half_made(paths)
     if paths.log.exists() or paths.head.exists():
         raise ArchiveStateError(f"{paths.directory} or {paths.head} already belongs to a log", code="log_exists")
+    if paths.keys.exists() and any(paths.keys.iterdir()):
+        raise ArchiveStateError(f"{paths.keys} already holds keys")
+    make_directory(paths.directory)
+    replace_file(mark, b"")
     now_ns = clock.unix_ns()
     keys = create_keys(paths.keys, origin, datetime.datetime.fromtimestamp(now_ns / 1e9, datetime.UTC))
     verifier = keys.verifier_key(origin)
@@ -90,4 +98,13 @@ def create_log(paths: ArchivePaths, origin: str, clock: Clock) -> LogKeys:
         head.close()
     replace_file(paths.log / "checkpoint", note)
     replace_file(paths.log / "origin", (origin + "\n").encode())
+    mark.unlink()
     return keys
+
+
+def _remove_half_made(paths: ArchivePaths) -> None:
+    """The mark says that nothing of it was here before, the missing origin that it was not finished."""
+    for folder in (paths.log, paths.keys):
+        if folder.exists():
+            shutil.rmtree(folder)
+    paths.head.unlink(missing_ok=True)

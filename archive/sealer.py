@@ -22,8 +22,8 @@ from archive.leaf import StoredChunk, decode_leaf, encode_leaf, spool_leaf_field
 from archive.note import Checkpoint
 from archive.origin import ArchivePaths
 from archive.segment import SegmentWriter, cut_segments, utc_day
-from archive.spool import read_spool_file
 from archive.spool_format import SpoolFile
+from archive.spool_read import is_spool_file, read_spool_file
 from archive.tree import TreeReader, TreeWriter
 
 NS = 1_000_000_000
@@ -86,13 +86,26 @@ class Sealer:
         return self._tree.size - self._published.size
 
     def run_once(self) -> int:
-        """Seal every spool file there is, publish a head if one is due. Returns the number of files sealed."""
+        """Seal every spool file there is, publish a head if one is due. Returns the number of files sealed.
+
+        Raises OSError after the other streams were sealed and the head was published: a file that cannot be read or
+        stored holds up its own stream only, and a full disk is freed of what is sealed already.
+        """
         self._note_clock()
         sealed = 0
-        for path in self._ready_files():
-            self._seal_file(path)
-            sealed += 1
+        failure: OSError | None = None
+        for folder in sorted(path for path in self._paths.spool.glob("*") if path.is_dir()):
+            try:
+                for path in self._ready_files(folder):
+                    self._seal_file(path)
+                    sealed += 1
+                    # A long backlog is published, and its spool freed, piece by piece.
+                    self._publish_if_due()
+            except OSError as error:
+                failure = failure or error
         self._publish_if_due()
+        if failure is not None:
+            raise failure
         return sealed
 
     def publish(self) -> None:
@@ -117,18 +130,16 @@ class Sealer:
 
     # Sealing one file
 
-    def _ready_files(self) -> Iterator[Path]:
-        """Closed files and the open files of dead writers, each stream in sequence order."""
+    def _ready_files(self, folder: Path) -> Iterator[Path]:
+        """Closed files and the open files of dead writers of one stream, in sequence order."""
         waiting = set(self._sealed_spool)
-        for folder in sorted(path for path in self._paths.spool.glob("*") if path.is_dir()):
-            files = [p for p in folder.iterdir() if p.suffix in (".open", ".spool") and p.stem.isdigit()]
-            for path in sorted(files, key=lambda p: (p.stem, p.suffix)):
-                if path in waiting:
-                    continue
-                if path.suffix == ".open" and not _is_abandoned(path):
-                    break
-                if path.exists():
-                    yield path
+        for path in sorted(filter(is_spool_file, folder.iterdir()), key=lambda p: (p.stem, p.suffix)):
+            if path in waiting:
+                continue
+            if path.suffix == ".open" and not _is_abandoned(path):
+                break
+            if path.exists():
+                yield path
 
     def _seal_file(self, path: Path) -> None:
         spool = read_spool_file(path)
@@ -211,11 +222,15 @@ class Sealer:
         self._published_monotonic_ns = now - self._head_interval_ns
         self._last_leaf_monotonic_ns = now
         self._last_wall_ns, self._last_monotonic_ns = self._clock.unix_ns(), now
-        sealed_ends, sealed_files, last_sign_ns = self._read_back(head.size)
-        cut_bytes = cut_segments(self._paths.segments, sealed_ends)
-        for path in self._paths.spool.glob("*/*"):
-            if path.suffix in (".open", ".spool") and (path.parent.name, path.stem) in sealed_files:
-                if read_spool_file(path).header.get("writer") == sealed_files[path.parent.name, path.stem]:
+        waiting = [path for path in self._paths.spool.glob("*/*") if is_spool_file(path)]
+        folders = self._segment_folders(waiting)
+        sealed_ends, sealed_files, last_sign_ns = self._read_back(head.size, waiting, folders)
+        folders |= {str(Path(name).parent) for name in sealed_ends}
+        cut_bytes = cut_segments(self._paths.segments, folders, sealed_ends)
+        for path in waiting:
+            if (path.parent.name, path.stem) in sealed_files:
+                # The leaf of a file that lost its header names no writer.
+                if read_spool_file(path).header.get("writer", "") == sealed_files[path.parent.name, path.stem]:
                     path.unlink()
         fields: dict[str, Any] = {
             "from_unix_ns": str(last_sign_ns),
@@ -226,25 +241,37 @@ class Sealer:
         }
         self._append_leaf("outage", fields)
 
-    def _read_back(self, size: int) -> tuple[dict[str, int], dict[tuple[str, str], str], int]:
-        """Walk the leaves from the newest back until every stream's last leaf and every spool file still there are met.
+    def _segment_folders(self, waiting: list[Path]) -> set[str]:
+        """`<stream>/<day>` of the segments that the spool files still there went to, or were going to."""
+        folders = set()
+        for path in waiting:
+            arrivals = [int(batch.received_unix_ns.min()) for batch in read_spool_file(path).batches if len(batch)]
+            if arrivals:
+                folders.add(f"{path.parent.name}/{utc_day(min(arrivals))}")
+        return {folder for folder in folders if (self._paths.segments / folder).is_dir()}
+
+    def _read_back(
+        self, size: int, waiting: list[Path], folders: set[str]
+    ) -> tuple[dict[str, int], dict[tuple[str, str], str], int]:
+        """Walk the leaves from the newest back until the last leaf of every stream, every spool file of `waiting` and
+        the last segment of each of `folders` are met.
 
         Returns segment ends (of the segments met), sealed spool files `(stream, stem) -> writer`, and the newest time
         a leaf states.
         """
         reader = TreeReader(self._paths.log, size)
-        streams = {path.name for path in self._paths.segments.glob("*") if path.is_dir()}
         oldest: dict[str, int] = {}
-        for path in self._paths.spool.glob("*/*"):
-            if path.stem.isdigit() and path.suffix in (".open", ".spool"):
-                stream = path.parent.name
-                oldest[stream] = min(int(path.stem), oldest.get(stream, int(path.stem)))
-        open_streams = streams | set(oldest)
+        for path in waiting:
+            stream = path.parent.name
+            oldest[stream] = min(int(path.stem), oldest.get(stream, int(path.stem)))
+        open_folders = set(folders)
+        open_streams = {path.name for path in self._paths.segments.glob("*") if path.is_dir()} | set(oldest)
+        open_streams |= {path.parent.name for path in self._paths.spool.glob("*/*.next")}
         sealed_ends: dict[str, int] = {}
         sealed_files: dict[tuple[str, str], str] = {}
         last_sign_ns = 0
         for index in range(size - 1, -1, -1):
-            if not open_streams and last_sign_ns:
+            if not open_streams and not open_folders and last_sign_ns:
                 break
             leaf = decode_leaf(reader.leaf(index))
             moments = [leaf, leaf.get("closed") or {}, leaf.get("opened") or {}]
@@ -258,7 +285,8 @@ class Sealer:
             sealed_files[stream, f"{sequence:020d}"] = leaf["writer"]
             if "segment" in leaf:
                 sealed_ends.setdefault(leaf["segment"], leaf["offset"] + leaf["length"])
-            if sequence <= oldest.get(stream, sequence) and (stream in streams) <= ("segment" in leaf):
+                open_folders.discard(str(Path(leaf["segment"]).parent))
+            if sequence <= oldest.get(stream, sequence):
                 open_streams.discard(stream)
         return sealed_ends, sealed_files, last_sign_ns
 

@@ -5,7 +5,7 @@ import threading
 import time
 
 from archive.clock import SystemClock
-from archive.errors import ArchiveError, ArchiveIntegrityError, ArchiveStateError
+from archive.errors import ArchiveError
 from archive.keys import load_keys
 from archive.local_rpc import LocalServer
 from archive.origin import ArchivePaths
@@ -59,7 +59,10 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
             if not worked:
                 stop.wait(IDLE_SECONDS)
         # Writers close their files when they stop; what they left is sealed before the sealer goes.
-        sealer.run_once()
+        try:
+            sealer.run_once()
+        except OSError as error:
+            log.error("the last files were not sealed: %s", error)
     finally:
         server.shutdown()
         _close(sealer)
@@ -68,5 +71,5 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
 def _close(sealer: Sealer) -> None:
     try:
         sealer.close()
-    except (ArchiveStateError, ArchiveIntegrityError, OSError, ArchiveError) as error:
+    except (ArchiveError, OSError) as error:
         log.error("the last head was not published: %s", error)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +34,11 @@ class SegmentWriter:
     def __init__(self, segments_directory: Path) -> None:
         self._root = segments_directory
         self._numbers: dict[tuple[str, str], int] = {}
+        self._to_cut: dict[Path, int] = {}
 
     def append(self, stream: str, day: str, frame: bytes) -> StoredChunk:
         """Append a stored frame, make it durable, read it back and compare. Raises OSError or ArchiveIntegrityError."""
+        self._cut_back()
         folder = self._root / stream / day
         make_directory(folder)
         key = (stream, day)
@@ -58,19 +61,22 @@ class SegmentWriter:
                 sync_directory(folder)
         except OSError:
             self._numbers[key] += 1
-            _cut_back(path, offset)
+            self._to_cut[path] = offset
+            with suppress(OSError):
+                self._cut_back()
             raise
         if hashlib.sha256(stored).hexdigest() != expected:
             self._numbers[key] += 1
             raise ArchiveIntegrityError(f"segment {path.name} does not read back as written", code="read_back")
         return StoredChunk(f"{stream}/{day}/{path.name}", offset, len(frame), expected)
 
-
-def _cut_back(path: Path, size: int) -> None:
-    """Take back what a failed append left, so that no bytes without a leaf stay; a dead disk may refuse, and the next
-    start cuts them then."""
-    with suppress(OSError):
-        os.truncate(path, size)
+    def _cut_back(self) -> None:
+        """Take back what failed appends left. Raises OSError while the disk refuses: nothing is appended before, so
+        that bytes without a leaf never lie before a sealed chunk, where no start would look for them."""
+        for path, size in list(self._to_cut.items()):
+            if path.exists():
+                os.truncate(path, size)
+            del self._to_cut[path]
 
 
 def read_stored_chunk(segments_directory: Path, chunk: StoredChunk) -> bytes:
@@ -89,24 +95,24 @@ def read_stored_chunk(segments_directory: Path, chunk: StoredChunk) -> bytes:
     return stored
 
 
-def cut_segments(segments_directory: Path, sealed_ends: dict[str, int]) -> int:
-    """Cut what lies beyond the last leaf of each segment in `sealed_ends` (name -> end), and segments after it that no
-    leaf names. Returns the bytes cut. Part of every start."""
+def cut_segments(segments_directory: Path, folders: Iterable[str], sealed_ends: dict[str, int]) -> int:
+    """Cut what no leaf covers in `folders` (`<stream>/<day>`): beyond `sealed_ends` (segment name -> end), which must
+    hold each folder's newest sealed segment, and segments after that one. Returns the bytes cut. Part of every start.
+
+    Bytes without a leaf come from spool files that are still there, so only their folders need to be named. A folder
+    is touched no further back than its newest sealed segment.
+    """
     cut = 0
-    for folder in sorted(path for path in segments_directory.glob("*/*") if path.is_dir()):
-        known = [
-            int(Path(name).stem)
-            for name in sealed_ends
-            if str(Path(name).parent) == f"{folder.parent.name}/{folder.name}"
-        ]
-        for number in segment_numbers(folder):
-            path = folder / f"{number:06d}.seg"
-            name = f"{folder.parent.name}/{folder.name}/{path.name}"
+    for folder in sorted(folders):
+        known = [int(Path(name).stem) for name in sealed_ends if str(Path(name).parent) == folder]
+        for number in segment_numbers(segments_directory / folder):
+            name = f"{folder}/{number:06d}.seg"
+            path = segments_directory / name
             size = path.stat().st_size
             if name in sealed_ends and size > sealed_ends[name]:
                 cut += size - sealed_ends[name]
                 os.truncate(path, sealed_ends[name])
-            elif name not in sealed_ends and number > max(known, default=-1):
+            elif number > max(known, default=-1):
                 cut += size
                 path.unlink()
     return cut

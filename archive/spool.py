@@ -2,14 +2,16 @@
 
 A writer owns only `spool/<stream>/`. It appends frames to `<sequence>.open`, renames it to `<sequence>.spool` at
 4 MiB, every ten seconds or at UTC midnight, never reopens a file and never deletes one; the sealer does. The file
-`<sequence>.next` carries the next number over restarts even when the sealer has removed every file before it.
+`<sequence>.next` carries the next number over restarts even when the sealer has removed every file before it; it
+becomes `<sequence>.open` by rename, so that a number is neither used twice nor left out, whenever the writer dies.
 """
 
+import errno
 import fcntl
 import os
 import secrets
-import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,15 @@ from archive.durable import make_directory, sync_directory, write_all
 from archive.errors import SpoolError
 from archive.event_record import encode_event
 from archive.spool_format import (
-    DATA_FRAME,
+    FRAME_HEADER,
     HEADER_FRAME,
+    MAX_FRAME_BODY_BYTES,
     NOTE_FRAME,
     Batch,
-    SpoolFile,
-    count_records,
-    decode_batch,
-    decode_json_frame,
     encode_batch_frame,
     encode_json_frame,
-    iterate_frames,
 )
+from archive.spool_read import DURABLE_MARK, is_spool_file
 
 CLOSE_AT_BYTES = 4 * 1024 * 1024
 """A chunk of about this size compresses well and verifies at the speed of sha256sum; smaller ones cost leaves."""
@@ -44,8 +43,6 @@ MAX_FAILED_RANGES = 1000
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 NO_SOURCE = (bytes(16), 0)
-DURABLE_MARK = struct.Struct("<QQ")
-"""Sequence of the open file and how many of its bytes are durable; in `spool/<stream>/durable` for `status`."""
 
 
 class SpoolWriter:
@@ -69,6 +66,8 @@ class SpoolWriter:
         self._stream = stream
         self._close_after_ns = int(close_after_seconds * NS)
         self._changed = threading.Condition()
+        self._syncing = threading.Lock()
+        self._failed_sequence = -1
         self._descriptor = -1
         self._size = self._records = 0
         self._next_ticket = 0
@@ -85,9 +84,14 @@ class SpoolWriter:
         # The mark is written at every commit, so its age says when the writer before us last lived.
         self._previous_alive_ns = mark.stat().st_mtime_ns if mark.exists() else 0
         self._mark = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._sequence = self._find_next_sequence()
-        with self._changed:
-            self._open_file()
+        try:
+            self._lock_stream()
+            self._sequence = self._find_next_sequence()
+            with self._changed:
+                self._open_file()
+        except BaseException:
+            os.close(self._mark)
+            raise
         restart: dict[str, Any] = {
             "stream": stream,
             "writer": self._writer_id,
@@ -137,6 +141,9 @@ class SpoolWriter:
 
     def _append_one_day(self, batch: Batch, day: int) -> int:
         frame = encode_batch_frame(batch)
+        if len(frame) - FRAME_HEADER.size > MAX_FRAME_BODY_BYTES:
+            # No reader accepts such a frame: it would hide every record after it.
+            raise SpoolError(f"stream {self._stream}: {len(frame)} bytes are too long", code="record_too_large")
         with self._changed:
             if self._closing:
                 raise SpoolError(f"stream {self._stream} is closed", code="spool_closed")
@@ -158,7 +165,9 @@ class SpoolWriter:
             self._next_ticket += 1
             if self._size >= CLOSE_AT_BYTES:
                 self._close_file()
-                self._open_file()
+                # This record is durable already; if no file can be begun now, the next append says so.
+                with suppress(SpoolError):
+                    self._open_file()
             return ticket
 
     def wait_durable(self, ticket: int, timeout_seconds: float = 10.0) -> None:
@@ -203,29 +212,37 @@ class SpoolWriter:
         """Whether the file of `ticket` was abandoned before it was durable; later files do not cure that."""
         return any(first <= ticket <= last for first, last in self._failed_tickets)
 
+    def _lock_stream(self) -> None:
+        """Be the only writer of the stream, until this process ends."""
+        try:
+            fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SpoolError(f"another process writes the stream {self._stream}", code="stream_in_use") from error
+
     def _find_next_sequence(self) -> int:
-        taken = [-1]
+        """The least `.next` mark: a greater one beside it belongs to a file that was not begun any more."""
+        files, marks = [-1], []
         for path in self._directory.iterdir():
-            if path.suffix in (".open", ".spool") and path.stem.isdigit():
-                taken.append(int(path.stem))
-            elif path.suffix == ".next" and path.stem.isdigit():
-                taken.append(int(path.stem) - 1)
-        return max(taken) + 1
+            if is_spool_file(path):
+                files.append(int(path.stem))
+            elif path.suffix == ".next" and path.stem.isdecimal():
+                marks.append(int(path.stem))
+        return max(max(files) + 1, min(marks, default=0))
 
     def _open_file(self) -> None:
-        """Begin `<sequence>.open`, locked, and move the `.next` mark; one directory sync covers both names.
+        """Begin `<sequence>.open`: the `.next` mark itself, locked and with its header, under its new name.
 
-        A file that cannot be begun is taken back, so that a full disk neither fills the folder with empty files nor
-        leaves a hole in the stream's numbers.
+        The sealer takes an `.open` file without a lock for one of a dead writer; so it must not see one before it is
+        locked. A file that cannot be begun stays a mark, so that a full disk neither fills the folder with empty files
+        nor leaves a hole in the stream's numbers.
         """
-        sequence, self._sequence = self._sequence, self._sequence + 1
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        path = self._directory / f"{sequence:020d}.open"
+        sequence = self._sequence
+        mark, path = self._directory / f"{sequence:020d}.next", self._directory / f"{sequence:020d}.open"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         descriptor = -1
         try:
-            descriptor = os.open(path, flags, 0o640)
+            descriptor = os.open(mark, flags, 0o640)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._move_next_mark(sequence + 1)
             header = encode_json_frame(
                 HEADER_FRAME,
                 {
@@ -239,33 +256,27 @@ class SpoolWriter:
                 },
             )
             write_all(descriptor, header)
+            (self._directory / f"{sequence + 1:020d}.next").touch()
+            os.rename(mark, path)
+            self._sequence = sequence + 1
             sync_directory(self._directory)
         except OSError as error:
             if descriptor >= 0:
-                self._take_back(path, descriptor, sequence)
+                self._take_back(mark, path, sequence)
+                _close_quietly(descriptor)
             raise SpoolError(f"stream {self._stream}: {error.strerror}", code="spool_open") from error
         self._path, self._descriptor = path, descriptor
         self._size, self._records, self._day = len(header), 0, None
         self._opened_monotonic_ns = self._clock.monotonic_ns()
         self._synced_size = 0
 
-    def _take_back(self, path: Path, descriptor: int, sequence: int) -> None:
-        """Remove a file that was just begun and holds no record, while its lock keeps the sealer away."""
-        try:
-            path.unlink()
+    def _take_back(self, mark: Path, path: Path, sequence: int) -> None:
+        """A file that was just begun and holds no record is a mark again, while its lock keeps the sealer away."""
+        if self._sequence == sequence:
+            return
+        with suppress(OSError):
+            os.rename(path, mark)
             self._sequence = sequence
-        except OSError:
-            self._sequence = sequence + 1
-        finally:
-            os.close(descriptor)
-
-    def _move_next_mark(self, sequence: int) -> None:
-        following = self._directory / f"{sequence:020d}.next"
-        marks = sorted(self._directory.glob("*.next"))
-        if marks:
-            os.replace(marks[-1], following)
-        else:
-            following.touch()
 
     def _close_file(self) -> None:
         """Note the closing clock and drops, fdatasync, rename to `.spool`, sync the directory."""
@@ -279,15 +290,15 @@ class SpoolWriter:
         note["dropped"] = {k: v for k, v in dropped.items() if v}
         try:
             write_all(self._descriptor, encode_json_frame(NOTE_FRAME, note))
-            os.fdatasync(self._descriptor)
+            self._sync_file(self._descriptor, self._sequence - 1)
             os.rename(self._path, self._path.with_suffix(".spool"))
             sync_directory(self._directory)
         except OSError as error:
             self._abandon_file()
             raise SpoolError(f"stream {self._stream}: {error.strerror}", code="spool_write") from error
         self._dropped_written = dict(self._dropped)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        _close_quietly(descriptor)
         self._durable_ticket = self._next_ticket - 1
         self._changed.notify_all()
 
@@ -296,9 +307,20 @@ class SpoolWriter:
         if self._next_ticket - 1 > self._durable_ticket:
             self._failed_tickets.append((self._durable_ticket + 1, self._next_ticket - 1))
             del self._failed_tickets[:-MAX_FAILED_RANGES]
-        os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        _close_quietly(descriptor)
         self._changed.notify_all()
+
+    def _sync_file(self, descriptor: int, sequence: int) -> None:
+        """fdatasync, one at a time: the kernel tells an error once, and a second call on that file would succeed."""
+        with self._syncing:
+            if self._failed_sequence == sequence:
+                raise OSError(errno.EIO, "an earlier sync of this file failed")
+            try:
+                os.fdatasync(descriptor)
+            except OSError:
+                self._failed_sequence = sequence
+                raise
 
     def _commit_forever(self) -> None:
         while True:
@@ -309,19 +331,24 @@ class SpoolWriter:
                     return
                 if self._descriptor < 0:
                     continue
-                ticket, descriptor, size = self._next_ticket - 1, os.dup(self._descriptor), self._size
-                sequence = self._sequence - 1
+                ticket, size, sequence = self._next_ticket - 1, self._size, self._sequence - 1
                 dirty = size > self._synced_size
+                try:
+                    descriptor = os.dup(self._descriptor) if dirty else -1
+                except OSError:
+                    # No free descriptor: the records stay waiting, and the next turn tries again.
+                    self._changed.wait(COMMIT_INTERVAL_SECONDS)
+                    continue
             if dirty:
                 self._sync(descriptor, ticket, sequence, size)
-            os.close(descriptor)
+                _close_quietly(descriptor)
             with self._changed:
                 self._close_if_due()
 
     def _sync(self, descriptor: int, ticket: int, sequence: int, size: int) -> None:
         """fdatasync outside the lock, so that receiving goes on meanwhile."""
         try:
-            os.fdatasync(descriptor)
+            self._sync_file(descriptor, sequence)
         except OSError:
             with self._changed:
                 if self._descriptor >= 0 and sequence == self._sequence - 1:
@@ -331,7 +358,9 @@ class SpoolWriter:
             self._durable_ticket = max(self._durable_ticket, ticket)
             if sequence == self._sequence - 1:
                 self._synced_size = size
-                os.pwrite(self._mark, DURABLE_MARK.pack(sequence, size), 0)
+                # The mark is for `status` alone; a full disk that refuses it must not end this thread.
+                with suppress(OSError):
+                    os.pwrite(self._mark, DURABLE_MARK.pack(sequence, size), 0)
             self._changed.notify_all()
 
     def _close_if_due(self) -> None:
@@ -347,37 +376,7 @@ class SpoolWriter:
                 return
 
 
-def read_spool_file(path: Path) -> SpoolFile:
-    """Read a spool file, closed or left open by a dead writer, up to its last whole frame."""
-    data = path.read_bytes()
-    header: dict[str, Any] = {}
-    closing: dict[str, Any] = {}
-    batches: list[Batch] = []
-    end = 0
-    for frame in iterate_frames(data):
-        if frame.magic == HEADER_FRAME:
-            header = decode_json_frame(frame)
-        elif frame.magic == DATA_FRAME:
-            batches.append(decode_batch(frame))
-        else:
-            closing = decode_json_frame(frame)
-        end = frame.end_offset
-    return SpoolFile(path, path.parent.name, int(path.stem), header, closing, batches, len(data) - end)
-
-
-def count_spool_records(directory: Path, stream: str) -> dict[int, int]:
-    """Durable records per spool file still there, by sequence; of an open file only what its durable mark covers."""
-    folder = directory / stream
-    found: dict[int, int] = {}
-    for path in folder.glob("*[0-9].*"):
-        if path.suffix not in (".open", ".spool"):
-            continue
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        if path.suffix == ".open":
-            sequence, size = DURABLE_MARK.unpack((folder / "durable").read_bytes() or bytes(DURABLE_MARK.size))
-            data = data[:size] if sequence == int(path.stem) else b""
-        found[int(path.stem)] = count_records(data)
-    return found
+def _close_quietly(descriptor: int) -> None:
+    """What matters was synced before; an error of close itself tells nothing and the descriptor is gone."""
+    with suppress(OSError):
+        os.close(descriptor)

@@ -1,7 +1,10 @@
 """Loss accounting: what a receiver knows it lost becomes a `loss` record in the stream itself."""
 
+import ipaddress
 import socket
 import struct
+from collections.abc import Iterable
+from typing import Any
 
 from archive.clock import Clock
 from archive.errors import SpoolError
@@ -13,6 +16,16 @@ KERNEL_SOCKET_DROPS = "kernel_socket_drops"
 SPOOL_WRITE_FAILED = "spool_write_failed"
 CONNECTION_REFUSED = "connection_refused"
 MALFORMED_FRAMING = "malformed_framing"
+REFUSED_SOURCE = "refused_source"
+TRUNCATED_DATAGRAM = "truncated_datagram"
+TLS_HANDSHAKE_FAILED = "tls_handshake_failed"
+TLS_FAILED = "tls_failed"
+RELP_MALFORMED = "relp_malformed"
+UDP_MEMORY = "udp_memory"
+SOURCE_SILENT = "source_silent"
+SOURCE_RETURNED = "source_returned"
+MAX_NAMED_SOURCES = 16
+"""Sources a record names. Enough to find a wrong setting; bounds what forged sources can make us write."""
 SO_MEMINFO = 55
 SK_MEMINFO_DROPS = 8
 """Index in the array of nine 32-bit values SO_MEMINFO returns (linux/sock_diag.h). Unlike SO_RXQ_OVFL, which
@@ -44,6 +57,15 @@ class KernelDropCounter:
         return _MEMINFO.unpack(raw)[SK_MEMINFO_DROPS]
 
 
+class _Pending:
+    """Losses of one kind not yet written; `sources` keeps the first ones named, in order."""
+
+    def __init__(self, from_unix_ns: int) -> None:
+        self.from_unix_ns = from_unix_ns
+        self.count = 0
+        self.sources: dict[bytes, None] = {}
+
+
 class LossAccount:
     """Losses of one listener by the way they happened, kept until the spool has taken the record that says
     so.
@@ -53,28 +75,60 @@ class LossAccount:
         self._listener = listener
         self._clock = clock
         self._settled_unix_ns = clock.unix_ns()
-        self._pending: dict[str, tuple[int, int]] = {}
+        self._pending: dict[str, _Pending] = {}
 
-    def note(self, how: str, count: int) -> None:
-        """`count` records (or connections) were lost since the last `flush` or earlier unwritten ones."""
-        if count:
-            from_unix_ns, before = self._pending.get(how, (self._settled_unix_ns, 0))
-            self._pending[how] = (from_unix_ns, before + count)
+    def note(self, how: str, count: int, sources: Iterable[bytes] = ()) -> None:
+        """`count` records (or connections) were lost since the last `flush` or earlier unwritten ones.
+
+        Of `sources`, 16 bytes each, the first MAX_NAMED_SOURCES different ones are named.
+        """
+        if not count:
+            return
+        pending = self._pending.setdefault(how, _Pending(self._settled_unix_ns))
+        pending.count += count
+        for source in sources:
+            if len(pending.sources) >= MAX_NAMED_SOURCES:
+                break
+            pending.sources[source] = None
+
+    def names_more(self, how: str) -> bool:
+        """Whether another source of this kind of loss would still be named, so that looking for it pays."""
+        pending = self._pending.get(how)
+        return pending is None or len(pending.sources) < MAX_NAMED_SOURCES
 
     def flush(self, writer: RecordWriter) -> None:
         """Append a record for each kind of loss; what the spool refuses now is offered again next time."""
         now = self._clock.unix_ns()
-        for how, (from_unix_ns, count) in list(self._pending.items()):
-            record = {
-                "listener": self._listener,
-                "from_unix_ns": str(from_unix_ns),
-                "to_unix_ns": str(now),
-                "count": count,
-                "how": how,
-            }
-            try:
-                writer.append(encode_event("loss", now, record), listener=LOSS_LISTENER)
-            except (SpoolError, OSError):
-                continue
-            del self._pending[how]
+        for how, pending in list(self._pending.items()):
+            record = loss_record(self._listener, how, pending.from_unix_ns, now, pending.count)
+            if pending.sources:
+                record["sources"] = [source_text(source) for source in pending.sources]
+            if append_loss(writer, "loss", now, record):
+                del self._pending[how]
         self._settled_unix_ns = now
+
+
+def loss_record(listener: str, how: str, from_unix_ns: int, to_unix_ns: int, count: int | None) -> dict[str, Any]:
+    """What every loss record says; `count` None means how many is not known."""
+    return {
+        "listener": listener,
+        "from_unix_ns": str(from_unix_ns),
+        "to_unix_ns": str(to_unix_ns),
+        "count": count,
+        "how": how,
+    }
+
+
+def append_loss(writer: RecordWriter, event: str, now_unix_ns: int, record: dict[str, Any]) -> bool:
+    """Append a loss record; False when the spool refused it."""
+    try:
+        writer.append(encode_event(event, now_unix_ns, record), listener=LOSS_LISTENER)
+    except (SpoolError, OSError):
+        return False
+    return True
+
+
+def source_text(source: bytes) -> str:
+    """A 16-byte source as people write it."""
+    address = ipaddress.IPv6Address(source)
+    return str(address.ipv4_mapped or address)

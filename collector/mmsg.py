@@ -115,11 +115,16 @@ class DatagramBuffers:
     def source_port(self) -> NDArray[np.uint16]:
         return self._names[: self._count, 2:4].copy().view(">u2").reshape(-1).astype(np.uint16)
 
-    def payload(self, lengths: NDArray[np.uint32]) -> bytes:
-        """All payloads one after another: one strided copy when they are equally long, as flow exports mostly
-        are.
+    def payload(self, lengths: NDArray[np.uint32], wanted: NDArray[np.bool_] | None = None) -> bytes:
+        """All payloads one after another, or those of the rows in `wanted`; `lengths` are theirs alone.
+
+        One strided copy when they are equally long, as flow exports mostly are.
         """
+        if not len(lengths):
+            return b""
         first = int(lengths[0])
         if (lengths == first).all():
-            return self._slots[: self._count, :first].tobytes()
-        return gather_pieces(self._flat_slots, self._slot_starts[: self._count], lengths.astype(np.int64))
+            slots = self._slots[: self._count, :first]
+            return (slots if wanted is None else slots[wanted]).tobytes()
+        starts = self._slot_starts[: self._count]
+        return gather_pieces(self._flat_slots, starts if wanted is None else starts[wanted], lengths.astype(np.int64))

@@ -28,6 +28,8 @@ class RecordWriter(Protocol):
 
     def append_batch(self, batch: Batch) -> int: ...
 
+    def wait_durable(self, ticket: int, timeout_seconds: float = 10.0) -> None: ...
+
     def note_dropped(self, listener: str, total_dropped: int) -> None: ...
 
 
@@ -44,7 +46,9 @@ class ReceiverCounters:
     receive_buffer_bytes: int = 0
     connections: int = 0
     refused_connections: int = 0
+    refused_records: int = 0
     malformed_frames: int = 0
+    failed_handshakes: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -60,11 +64,12 @@ class Receiver(Protocol):
     def close(self) -> None: ...
 
 
-def bind_socket(kind: int, address: str, port: int) -> socket.socket:
+def bind_socket(kind: int, address: str, port: int, *, share_port: bool = False) -> socket.socket:
     """A bound socket. AF_INET6 taking IPv4 too, so that every source is an IPv6 address; AF_INET where IPv6
     is off.
 
     `address` is numeric; empty, `*` or `::` is every address of both families, `0.0.0.0` every IPv4 one.
+    With `share_port` several sockets of this user may be bound to it and the kernel spreads the senders over them.
     Raises CollectorError: port_in_use, port_denied, address_unavailable.
     """
     protocol = "UDP" if kind == socket.SOCK_DGRAM else "TCP"
@@ -82,6 +87,8 @@ def bind_socket(kind: int, address: str, port: int) -> socket.socket:
             place = ("0.0.0.0" if address in ADDRESS_ANY else address, port)  # noqa: S104 - the operator's choice
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(place)
         return bound
     except OSError as error:

@@ -10,10 +10,11 @@ from archive.clock import Clock, SystemClock
 from archive.durable import make_directory
 from archive.spool import CLOSE_AFTER_SECONDS, SpoolWriter
 from collector.errors import CollectorError
+from collector.listeners import Listener, TlsFiles, connections_each, open_receivers
+from collector.loss_watch import LossWatch
 from collector.receivers import Receiver
 from collector.service_status import udp_memory_warning, write_status
-from collector.tcp import TcpReceiver
-from collector.udp import UdpReceiver
+from collector.sources import SourceTable
 
 STREAM = "collector"
 STATUS_INTERVAL_SECONDS = 1.0
@@ -23,58 +24,42 @@ it."""
 
 
 @dataclass(frozen=True)
-class Listener:
-    """One listening socket. `kind` is syslog or netflow, `transport` udp or tcp (netflow: udp alone)."""
-
-    kind: str
-    transport: str
-    address: str
-    port: int
-
-    @property
-    def name(self) -> str:
-        """What the records of this listener are called by, e.g. `syslog/udp-5514`."""
-        return f"{self.kind}/{self.transport}-{self.port}"
-
-
-@dataclass(frozen=True)
 class CollectorSettings:
-    """Where the collector writes and where it listens."""
+    """Where the collector writes and where it listens. `tls` is needed by listeners over tls alone."""
 
     spool_directory: Path
     run_directory: Path
     listeners: Sequence[Listener]
     close_after_seconds: float = CLOSE_AFTER_SECONDS
+    tls: TlsFiles | None = None
 
 
 def run_collector(settings: CollectorSettings, stop: threading.Event, *, clock: Clock | None = None) -> None:
     """Receive until `stop` is set; on return everything received is durable.
 
     Every port is bound before the first datagram is taken and before the spool is opened. Raises
-    CollectorError port_in_use, port_denied, address_unavailable, listener_unknown; receiver_died when a
-    thread ended by itself, so that whoever supervises this process starts it again instead of trusting a deaf
-    listener.
+    CollectorError port_in_use, port_denied, address_unavailable, listener_unknown, listener_setting, tls_files;
+    receiver_died when a thread ended by itself, so that whoever supervises this process starts it again instead of
+    trusting a deaf listener.
     """
     clock = clock or SystemClock()
     receivers: list[Receiver] = []
+    tables: list[SourceTable] = []
+    connections = connections_each(settings.listeners)
     try:
         for listener in settings.listeners:
-            receivers.append(_open_receiver(listener, clock))
-        _run_receivers(settings, receivers, stop, clock)
+            table = SourceTable(listener.name, listener.silence_seconds, clock)
+            tables.append(table)
+            receivers += open_receivers(listener, table, clock, settings.tls, connections)
+        _run_receivers(settings, receivers, LossWatch(tables, clock), stop, clock)
     finally:
         for receiver in receivers:
             receiver.close()
 
 
-def _open_receiver(listener: Listener, clock: Clock) -> Receiver:
-    if listener.kind in ("syslog", "netflow") and listener.transport == "udp":
-        return UdpReceiver(listener.name, listener.address, listener.port, clock=clock)
-    if listener.kind == "syslog" and listener.transport == "tcp":
-        return TcpReceiver(listener.name, listener.address, listener.port, clock=clock)
-    raise CollectorError(f"There is no {listener.kind} receiver over {listener.transport}.", code="listener_unknown")
-
-
-def _run_receivers(settings: CollectorSettings, receivers: list[Receiver], stop: threading.Event, clock: Clock) -> None:
+def _run_receivers(
+    settings: CollectorSettings, receivers: list[Receiver], watch: LossWatch, stop: threading.Event, clock: Clock
+) -> None:
     make_directory(settings.run_directory)
     writer = SpoolWriter(
         settings.spool_directory, STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
@@ -89,7 +74,8 @@ def _run_receivers(settings: CollectorSettings, receivers: list[Receiver], stop:
     died: list[str] = []
     try:
         while not died and not stop.wait(STATUS_INTERVAL_SECONDS):
-            write_status(status_path, receivers, warnings, started_unix_ns, clock.unix_ns())
+            watch.check(writer)
+            write_status(status_path, receivers, warnings + watch.warnings(), started_unix_ns, clock.unix_ns())
             died = [thread.name for thread in threads if not thread.is_alive()]
     finally:
         halt.set()

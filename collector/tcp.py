@@ -1,20 +1,22 @@
-"""TCP receiver: one thread for all connections of a listener; frames cut in bulk, batches into the spool.
-
-Nothing is acknowledged above TCP. When the spool is slow nothing is read, and TCP slows the senders down.
+"""Stream receiver (TCP, TLS, RELP): one thread for all connections of a listener; frames cut in bulk, batches into
+the spool. When the spool is slow nothing is read, and TCP slows the senders down.
 """
 
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archive.clock import Clock, SystemClock
 from archive.errors import SpoolError
-from archive.spool_format import Batch
-from collector.framing_frames import Frames
-from collector.loss import CONNECTION_REFUSED, MALFORMED_FRAMING, SPOOL_WRITE_FAILED, LossAccount
+from collector.allow_list import AllowList
+from collector.commit_queue import CommitQueue, Settled
+from collector.handshakes import Handshakes
+from collector.loss import CONNECTION_REFUSED, REFUSED_SOURCE, SPOOL_WRITE_FAILED, LossAccount
 from collector.receivers import (
     COALESCE_SECONDS,
     SPOOL_RETRY_SECONDS,
@@ -23,11 +25,13 @@ from collector.receivers import (
     RecordWriter,
     bind_socket,
 )
-from collector.tcp_connection import Connection, Received
+from collector.sources import SourceTable
+from collector.stream_batch import Block, make_batch
+from collector.tcp_connection import Connection, read_source
 
 MAX_CONNECTIONS = 800
-"""Connections of one listener. Below the usual limit of 1,024 descriptors a process, so that accepting never
-fails for want of one and the spool can still open its files."""
+"""Connections of one listener, idle ones included; each holds at most a frame, together about 50 MiB. Further ones
+are refused, counted and said."""
 LISTEN_BACKLOG = 128
 COALESCE_BELOW_BYTES = 32 * 1024
 """A round that brought less is followed by a pause, in which more arrives."""
@@ -37,9 +41,15 @@ LOSS_FLUSH_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
 """Longest time spent after stop on bytes senders have already handed to the kernel."""
 
+OpenConnection = Callable[[socket.socket, NDArray[np.uint8], int], Connection]
+
 
 class TcpReceiver:
-    """Binds and listens at construction; `run` serves every connection until stopped."""
+    """Binds and listens at construction; `run` serves every connection until stopped.
+
+    `open_connection` makes a connection of what was accepted: plain TCP, TLS or RELP. With `commits` each
+    connection's answers are sent after what they acknowledge is durable, and only then.
+    """
 
     def __init__(
         self,
@@ -49,6 +59,11 @@ class TcpReceiver:
         *,
         max_connections: int = MAX_CONNECTIONS,
         clock: Clock | None = None,
+        allow: AllowList | None = None,
+        sources: SourceTable | None = None,
+        transport: str = "tcp",
+        open_connection: OpenConnection = Connection,
+        commits: CommitQueue | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._listening = bind_socket(socket.SOCK_STREAM, address, port)
@@ -59,20 +74,32 @@ class TcpReceiver:
         self.counters = ReceiverCounters()
         self.counters.receive_buffer_bytes = self._listening.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         self._max_connections = max_connections
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listening, selectors.EVENT_READ, None)
+        self._allow = allow or AllowList()
+        self._sources = sources
+        self._transport = transport
+        self._open_connection = open_connection
+        self._commits = commits
         self._losses = LossAccount(self.name, self._clock)
+        self._handshakes = Handshakes()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        if commits is not None:
+            self._selector.register(commits, selectors.EVENT_READ, self._send_answers)
 
     def run(self, writer: RecordWriter, stop: threading.Event) -> None:
         """Serve until `stop`, then take what senders have already sent and close every connection."""
+        if self._commits is not None:
+            self._commits.start(writer)
         next_flush = time.monotonic() + LOSS_FLUSH_SECONDS
         while not stop.is_set():
             received_bytes = self._serve_round(writer, STOP_POLL_SECONDS)
             now = time.monotonic()
             if now >= next_flush:
+                for connection in self._handshakes.overdue(now):
+                    self._fail_handshake(connection)
                 self._losses.flush(writer)
                 next_flush = now + LOSS_FLUSH_SECONDS
-            if 0 < received_bytes < COALESCE_BELOW_BYTES:
+            if self._commits is None and 0 < received_bytes < COALESCE_BELOW_BYTES:
                 time.sleep(COALESCE_SECONDS)
         end = time.monotonic() + DRAIN_SECONDS
         while self._selector.select(0) and time.monotonic() < end:
@@ -83,29 +110,36 @@ class TcpReceiver:
     def close(self) -> None:
         self._selector.close()
         self._listening.close()
+        if self._commits is not None:
+            self._commits.close()
 
     def _serve_round(self, writer: RecordWriter, timeout_seconds: float) -> int:
         """One read from every connection that has something. Returns bytes read."""
-        round_frames: list[tuple[Connection, Received, Frames]] = []
+        round_blocks: list[Block] = []
         total = waiting_bytes = 0
         for key, _ in self._selector.select(timeout_seconds):
-            connection: Connection | None = key.data
-            if connection is None:
-                self._accept()
+            connection = key.data
+            if not isinstance(connection, Connection):
+                connection()
+                continue
+            if connection.socket.fileno() < 0:  # closed earlier in this round
                 continue
             received = connection.receive(self._clock)
             total += received.bytes_read
-            round_frames += [(connection, received, frames) for frames in received.frames]
-            if received.malformed:
-                self.counters.malformed_frames += 1
-                self._losses.note(MALFORMED_FRAMING, 1)
+            round_blocks += [(connection, received, frames) for frames in received.frames]
+            if received.failure:
+                self._note_failure(connection, received.failure)
             if received.ended:
                 self._drop(connection)
+            elif connection.events != key.events:
+                self._selector.modify(connection.socket, connection.events, connection)
+            if self._handshakes and not connection.handshake_failure:
+                self._handshakes.end(connection)
             waiting_bytes += received.bytes_read
             if waiting_bytes >= BATCH_BYTES:
-                self._append(writer, round_frames)
-                round_frames, waiting_bytes = [], 0
-        self._append(writer, round_frames)
+                self._append(writer, round_blocks)
+                round_blocks, waiting_bytes = [], 0
+        self._append(writer, round_blocks)
         return total
 
     def _accept(self) -> None:
@@ -119,54 +153,96 @@ class TcpReceiver:
             self.counters.receive_errors += 1
             time.sleep(COALESCE_SECONDS)
             return
-        if self.counters.connections >= self._max_connections:
+        address, port = read_source(source)
+        how = ""
+        if not self._allow.allows(address):
+            how = REFUSED_SOURCE
+        elif self.counters.connections >= self._max_connections:
+            how = CONNECTION_REFUSED
+        if how:
             accepted.close()
             self.counters.refused_connections += 1
-            self._losses.note(CONNECTION_REFUSED, 1)
+            self._losses.note(how, 1, [address.tobytes()])
             return
-        connection = Connection(accepted, source)
-        self._selector.register(accepted, selectors.EVENT_READ, connection)
+        try:
+            connection = self._open_connection(accepted, address, port)
+        except OSError:  # gone already
+            accepted.close()
+            self.counters.receive_errors += 1
+            return
+        self._selector.register(connection.socket, connection.events, connection)
         self.counters.connections += 1
+        if connection.handshake_failure:
+            oldest = self._handshakes.begin(connection, time.monotonic())
+            if oldest is not None:
+                self._fail_handshake(oldest)
+
+    def _fail_handshake(self, connection: Connection) -> None:
+        self._note_failure(connection, connection.handshake_failure)
+        self._drop(connection)
+
+    def _note_failure(self, connection: Connection, how: str) -> None:
+        if connection.handshake_failure:
+            self.counters.failed_handshakes += 1
+        else:
+            self.counters.malformed_frames += 1
+        self._losses.note(how, 1, [connection.source_address.tobytes()])
 
     def _drop(self, connection: Connection) -> None:
+        if connection.socket.fileno() < 0:
+            return
+        self._handshakes.end(connection)
         self._selector.unregister(connection.socket)
         connection.socket.close()
         self.counters.connections -= 1
 
     def _finish_all(self, writer: RecordWriter) -> None:
-        """Keep the unfinished last message of every open connection and close it."""
-        open_connections = [key.data for key in self._selector.get_map().values() if key.data is not None]
-        last = []
-        for connection in open_connections:
+        """Keep the unfinished last message of every open connection, send the answers still owed, and close."""
+        if self._commits is not None:
+            self._settle(self._commits.finish())
+        last: list[Block] = []
+        for connection in [key.data for key in self._selector.get_map().values() if isinstance(key.data, Connection)]:
             received = connection.finish(self._clock)
             last += [(connection, received, frames) for frames in received.frames]
             self._drop(connection)
         self._append(writer, last)
 
-    def _append(self, writer: RecordWriter, blocks: list[tuple[Connection, Received, Frames]]) -> None:
+    def _send_answers(self) -> None:
+        if self._commits is not None:
+            self._settle(self._commits.take())
+
+    def _settle(self, settled: list[Settled]) -> None:
+        """Answer what is durable. A connection whose records are not is closed, so that its sender sends them again."""
+        for connection, answers, durable in settled:
+            if connection.socket.fileno() < 0:
+                continue
+            if not durable:
+                self.counters.unwritten_records += answers.count(b"\n")
+            if not durable or not connection.answer(answers):
+                self._drop(connection)
+            else:
+                self._selector.modify(connection.socket, connection.events, connection)
+
+    def _append(self, writer: RecordWriter, blocks: list[Block]) -> None:
         blocks = [block for block in blocks if len(block[2])]
         if not blocks:
             return
-        counts = [len(frames) for _, _, frames in blocks]
-        truncated = np.concatenate([frames.truncated for _, _, frames in blocks])
-        payload = blocks[0][2].payload if len(blocks) == 1 else b"".join([f.payload for _, _, f in blocks])
-        batch = Batch(
-            self.name,
-            "tcp",
-            np.repeat(np.array([received.arrival_unix_ns for _, received, _ in blocks], np.int64), counts),
-            np.repeat(np.stack([connection.source_address for connection, _, _ in blocks]), counts, axis=0),
-            np.repeat(np.array([connection.source_port for connection, _, _ in blocks], np.uint16), counts),
-            truncated,
-            np.concatenate([frames.lengths for _, _, frames in blocks]),
-            payload,
-        )
+        batch = make_batch(self.name, self._transport, blocks)
+        if self._sources is not None:
+            self._sources.observe(np.stack([connection.source_address for connection, _, _ in blocks]))
         try:
-            writer.append_batch(batch)
+            ticket = writer.append_batch(batch)
         except (SpoolError, OSError):
             self.counters.unwritten_records += len(batch)
-            self._losses.note(SPOOL_WRITE_FAILED, len(batch))
+            if self._commits is None:
+                self._losses.note(SPOOL_WRITE_FAILED, len(batch))
+            else:  # nothing is lost: the senders were not answered and send again
+                for connection, _, _ in blocks:
+                    self._drop(connection)
             time.sleep(SPOOL_RETRY_SECONDS)
             return
+        if self._commits is not None:
+            self._commits.put(ticket, [(connection, received.answers) for connection, received, _ in blocks])
         self.counters.received_records += len(batch)
-        self.counters.received_bytes += len(payload)
-        self.counters.truncated_records += int(truncated.sum())
+        self.counters.received_bytes += len(batch.payload)
+        self.counters.truncated_records += int(batch.truncated.sum())

@@ -1,15 +1,18 @@
-"""One syslog connection: its socket, its source and its framing."""
+"""One syslog connection over plain TCP: its socket, its source and its framing; what other kinds build on."""
 
 import ipaddress
+import selectors
 import socket
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archive.clock import Clock
 from collector.framing import StreamFramer
 from collector.framing_frames import Frames
+from collector.loss import MALFORMED_FRAMING
 
 RECEIVE_BYTES = 256 * 1024
 """One read. Long enough that the cost of a batch vanishes over its 1,400 lines, short enough for 800
@@ -18,27 +21,39 @@ connections to take turns."""
 
 @dataclass(frozen=True)
 class Received:
-    """What one read brought. After `ended` the socket is to be closed."""
+    """What one read brought. After `ended` the socket is to be closed; `failure` says how the peer broke it.
+
+    `answers` are to be sent to the peer once `frames` are durable.
+    """
 
     arrival_unix_ns: int
     frames: list[Frames]
     bytes_read: int
     ended: bool
-    malformed: bool
+    failure: str = ""
+    answers: bytes = b""
+
+
+NOTHING = Received(0, [], 0, ended=False)
 
 
 class Connection:
-    """A connected socket. `source_address` is uint8[16], IPv4 as ::ffff:a.b.c.d."""
+    """A connected socket. `events` are those to wait for next.
 
-    def __init__(self, accepted: socket.socket, source: Any) -> None:
+    While `handshake_failure` is not empty the peer has still to show that it speaks the protocol; when it takes too
+    long, that is how the loss is called.
+    """
+
+    events = selectors.EVENT_READ
+    handshake_failure = ""
+
+    def __init__(self, accepted: socket.socket, source_address: NDArray[np.uint8], source_port: int) -> None:
         accepted.setblocking(False)
         # A sender that was switched off never says so; without this its connection would count for ever.
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.socket = accepted
-        address = ipaddress.ip_address(source[0].partition("%")[0])
-        packed = address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
-        self.source_address = np.frombuffer(packed, np.uint8)
-        self.source_port: int = source[1]
+        self.source_address = source_address
+        self.source_port = source_port
         self._framer = StreamFramer()
 
     def receive(self, clock: Clock) -> Received:
@@ -46,20 +61,31 @@ class Connection:
         try:
             data = self.socket.recv(RECEIVE_BYTES)
         except (BlockingIOError, InterruptedError):
-            return Received(0, [], 0, ended=False, malformed=False)
+            return NOTHING
         except OSError:
             data = b""
-        arrival = clock.unix_ns()
-        if not data:
-            return self._end(arrival)
-        frames = self._framer.feed(data)
-        malformed = self._framer.malformed
-        return Received(arrival, [frames] if frames else [], len(data), ended=malformed, malformed=malformed)
+        return self._take(data, clock.unix_ns(), ended=not data)
+
+    def answer(self, answers: bytes) -> bool:
+        """Send what was held back until it was durable; False when the connection is to be closed."""
+        raise NotImplementedError(f"a plain syslog connection has no answers ({len(answers)} bytes)")
 
     def finish(self, clock: Clock) -> Received:
         """What is left when we end the connection."""
-        return self._end(clock.unix_ns())
+        return self._take(b"", clock.unix_ns(), ended=True)
 
-    def _end(self, arrival_unix_ns: int) -> Received:
-        frames = self._framer.finish()
-        return Received(arrival_unix_ns, [frames] if frames else [], 0, ended=True, malformed=False)
+    def _take(self, data: bytes, arrival_unix_ns: int, *, ended: bool, failure: str = "") -> Received:
+        framer = self._framer
+        found = [framer.feed(data)] if data else []
+        if data and framer.malformed:
+            failure, ended = MALFORMED_FRAMING, True
+        elif ended:
+            found.append(framer.finish())
+        return Received(arrival_unix_ns, [frames for frames in found if frames], len(data), ended, failure)
+
+
+def read_source(source: Any) -> tuple[NDArray[np.uint8], int]:
+    """Address as uint8[16], IPv4 as ::ffff:a.b.c.d, and port, of what `accept` returned."""
+    address = ipaddress.ip_address(source[0].partition("%")[0])
+    packed = address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+    return np.frombuffer(packed, np.uint8), source[1]

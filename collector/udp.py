@@ -8,10 +8,21 @@ import struct
 import threading
 import time
 
+import numpy as np
+from numpy.typing import NDArray
+
 from archive.clock import Clock, SystemClock
 from archive.errors import SpoolError
 from archive.spool_format import Batch
-from collector.loss import KERNEL_SOCKET_DROPS, SPOOL_WRITE_FAILED, KernelDropCounter, LossAccount
+from collector.allow_list import AllowList
+from collector.loss import (
+    KERNEL_SOCKET_DROPS,
+    REFUSED_SOURCE,
+    SPOOL_WRITE_FAILED,
+    TRUNCATED_DATAGRAM,
+    KernelDropCounter,
+    LossAccount,
+)
 from collector.mmsg import BATCH_DATAGRAMS, SO_TIMESTAMPNS, DatagramBuffers
 from collector.receivers import (
     COALESCE_SECONDS,
@@ -21,11 +32,13 @@ from collector.receivers import (
     RecordWriter,
     bind_socket,
 )
+from collector.sources import SourceTable
 
 RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
 """A burst of about 40,000 datagrams of 250 bytes, or a tenth of a second at the highest rate one core
 receives."""
 DROP_CHECK_SECONDS = 1.0
+"""Losses are looked for and said at most this often."""
 COALESCE_BYTES_PER_SECOND = 1024 * 1024 * 1024
 """Kernel memory the fastest sender can fill a second, rounded up; bounds the pause if the buffer is small."""
 DRAIN_SECONDS = 2.0
@@ -47,8 +60,15 @@ class UdpReceiver:
         receive_buffer_bytes: int = RECEIVE_BUFFER_BYTES,
         batch_datagrams: int = BATCH_DATAGRAMS,
         clock: Clock | None = None,
+        allow: AllowList | None = None,
+        sources: SourceTable | None = None,
+        share_port: bool = False,
     ) -> None:
-        self._socket = bind_socket(socket.SOCK_DGRAM, address, port)
+        """With `share_port` each of several receivers of a port gets the senders the kernel's hash gives it.
+
+        Raises CollectorError as `bind_socket` does.
+        """
+        self._socket = bind_socket(socket.SOCK_DGRAM, address, port, share_port=share_port)
         self.port: int = self._socket.getsockname()[1]
         self.name = name.replace("-0", f"-{self.port}") if port == 0 else name
         self.counters = ReceiverCounters()
@@ -60,16 +80,18 @@ class UdpReceiver:
         self._buffers = DatagramBuffers(self._socket.family, batch_datagrams)
         self._drops = KernelDropCounter(self._socket)
         self._losses = LossAccount(self.name, clock or SystemClock())
+        self._allow = allow or AllowList()
+        self._sources = sources
 
     def run(self, writer: RecordWriter, stop: threading.Event) -> None:
         """Receive until `stop`, then what is queued in the kernel. No datagram and no full disk ends it."""
         next_check = time.monotonic() + DROP_CHECK_SECONDS
         while not stop.is_set():
             count = self._receive_batch(writer, wait=True)
-            if not count or time.monotonic() >= next_check:
+            if time.monotonic() >= next_check:
                 self._account_losses(writer)
                 next_check = time.monotonic() + DROP_CHECK_SECONDS
-            elif count < self._buffers.capacity:
+            elif 0 < count < self._buffers.capacity:
                 time.sleep(self._pause_seconds)
         end = time.monotonic() + DRAIN_SECONDS
         while self._receive_batch(writer, wait=False) and time.monotonic() < end:
@@ -106,29 +128,47 @@ class UdpReceiver:
             return 0
         if not count:
             return 0
+        self._append(writer)
+        return count
+
+    def _append(self, writer: RecordWriter) -> None:
+        """Append the datagrams in the buffers that come from allowed sources."""
+        buffers, counters = self._buffers, self.counters
         lengths = buffers.lengths()
         truncated = buffers.truncated()
-        batch = Batch(
-            self.name,
-            "udp",
-            buffers.arrival_unix_ns(),
-            buffers.source_address(),
-            buffers.source_port(),
-            truncated,
-            lengths,
-            buffers.payload(lengths),
-        )
+        addresses = buffers.source_address()
+        ports = buffers.source_port()
+        arrival = buffers.arrival_unix_ns()
+        wanted = None
+        if not self._allow.allows_everybody:
+            allowed = self._allow.allowed(addresses)
+            if not allowed.all():
+                self._refuse(addresses[~allowed])
+                wanted = allowed
+                lengths, truncated, addresses = lengths[wanted], truncated[wanted], addresses[wanted]
+                ports, arrival = ports[wanted], arrival[wanted]
+        batch = Batch(self.name, "udp", arrival, addresses, ports, truncated, lengths, buffers.payload(lengths, wanted))
+        if not len(batch):
+            return
+        if self._sources is not None:
+            self._sources.observe(addresses)
         try:
             writer.append_batch(batch)
         except (SpoolError, OSError):
-            counters.unwritten_records += count
-            self._losses.note(SPOOL_WRITE_FAILED, count)
+            counters.unwritten_records += len(batch)
+            self._losses.note(SPOOL_WRITE_FAILED, len(batch))
             time.sleep(SPOOL_RETRY_SECONDS)
-            return count
-        counters.received_records += count
+            return
+        cut = int(truncated.sum())
+        counters.received_records += len(batch)
         counters.received_bytes += len(batch.payload)
-        counters.truncated_records += int(truncated.sum())
-        return count
+        counters.truncated_records += cut
+        self._losses.note(TRUNCATED_DATAGRAM, cut)
+
+    def _refuse(self, addresses: NDArray[np.uint8]) -> None:
+        self.counters.refused_records += len(addresses)
+        different = np.unique(addresses, axis=0) if self._losses.names_more(REFUSED_SOURCE) else []
+        self._losses.note(REFUSED_SOURCE, len(addresses), [address.tobytes() for address in different])
 
     def _account_losses(self, writer: RecordWriter) -> None:
         grown = self._drops.update()

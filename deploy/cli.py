@@ -30,6 +30,10 @@ class _Group(click.Group):
         except (ArchiveError, AuthgwError, CollectorError) as error:
             click.echo(f"phayan: {error}", err=True)
             sys.exit(COULD_NOT)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"phayan: {error.strerror or error}{where}", err=True)
+            sys.exit(COULD_NOT)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

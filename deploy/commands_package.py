@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from archive.durable import replace_file
 from archive.errors import AskError
 from archive.package.verify_package import main as verify_main
 from deploy.errors import DeployError
@@ -32,7 +33,8 @@ def create_command(question: dict[str, Any], reason: str, title: str, out: str |
     identifier = ask(data, "package_create", reason=reason, title=title, **question)["id"]
     job = _wait(data, identifier)
     name = Path(out) if out else Path(f"phayan-{identifier}.zip")
-    name.write_bytes(_fetch(data, identifier))
+    # People's records are in it: for the one who made it alone.
+    replace_file(name, _fetch(data, identifier), mode=0o600)
     click.echo(f"{name}: {job['size_bytes']} bytes, SHA-256 {job['sha256']}")
 
 

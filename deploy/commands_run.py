@@ -1,13 +1,17 @@
 """`phayan init` and `phayan up`."""
 
+import fcntl
+import os
 import sys
 from pathlib import Path
 
 import click
 
+from archive.durable import make_directory
 from archive.errors import ArchiveStateError, AskError
 from archive.local_rpc import call_local
 from deploy.demo.service import refuse_real_log
+from deploy.errors import StartError
 from deploy.first_start import create_appliance
 from deploy.layout import Appliance, open_appliance
 from deploy.options import config_option, data_option
@@ -34,14 +38,30 @@ def up_command(data: str | None, config: str | None, demo: bool) -> None:
     appliance = open_appliance(data, config, demo=demo)
     if appliance.demo:
         refuse_real_log(appliance)
-    if not appliance.paths.log.exists():
+    if not (appliance.paths.log / "origin").exists():
         create_appliance(appliance)
         click.echo(f"new log {appliance.paths.origin()} in {appliance.directory}")
+    lock = hold_directory(appliance)
     for name in START_ORDER:
         # Only the signs of life of a former run; the RADIUS server keeps things it has learned beside them.
         (appliance.paths.run / f"{name}.json").unlink(missing_ok=True)
     supervisor = Supervisor(appliance, process_commands(appliance))
-    supervisor.run(lambda: _print_addresses(appliance))
+    try:
+        supervisor.run(lambda: _print_addresses(appliance))
+    finally:
+        os.close(lock)
+
+
+def hold_directory(appliance: Appliance) -> int:
+    """A lock on the data directory, held until the descriptor is closed. Raises StartError when another one runs."""
+    make_directory(appliance.paths.run)
+    descriptor = os.open(appliance.paths.run / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StartError(f"another `phayan up` runs on {appliance.directory}") from error
+    return descriptor
 
 
 def process_commands(appliance: Appliance) -> dict[str, list[str]]:

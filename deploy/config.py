@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from deploy.errors import ConfigError
 
@@ -16,6 +24,9 @@ RETENTION_FLOOR_DAYS = 90
 DEFAULT_RETENTION_DAYS = 92
 RETENTION_CEILING_DAYS = 800
 """Two years and a margin; longer keeping needs a legal hold with a scope, not a setting for everybody."""
+
+SECRET_SETTINGS = ("secret", "bind_password", "index_dsn")
+"""Never shown, not even when they are wrong: messages end in log files."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
@@ -41,6 +52,7 @@ def _is_network(value: str) -> str:
 
 
 Address = Annotated[str, Field(description="IPv4 or IPv6 address")]
+Network = Annotated[str, AfterValidator(_is_network)]
 
 
 class SiteSettings(_Section):
@@ -93,8 +105,36 @@ class SyslogSettings(_Section):
     address: Address = Field(default="::", description="Address to listen on; :: is every address, IPv4 and IPv6")
     udp_ports: list[Port] = Field(default=[5514], max_length=16, description="UDP ports")
     tcp_ports: list[Port] = Field(default=[5514], max_length=16, description="TCP ports")
+    tls_ports: list[Port] = Field(
+        default=[6514], max_length=16, description="TCP ports for TLS 1.2 or later (RFC 5425)"
+    )
+    relp_ports: list[Port] = Field(default=[2514], max_length=16, description="TCP ports for RELP")
+    tls_certificate: str = Field(
+        default="", description="PEM file of the certificate; empty: a self-signed one in DIR/collector/"
+    )
+    tls_key: str = Field(default="", validate_default=True, description="PEM file of its private key")
+    tls_client_ca: str = Field(
+        default="", description="PEM file of an authority; then only senders with a certificate of it are taken"
+    )
+    allow: list[Network] = Field(
+        default=[], max_length=256, description="Networks records are taken from; empty: everybody"
+    )
+    udp_receivers: int = Field(default=1, ge=1, le=16, description="Receivers that share each UDP port")
+    silence_seconds: int = Field(
+        default=900,
+        ge=0,
+        le=604_800,
+        description="A source that sent regularly and then nothing for so long is recorded as silent; 0: never",
+    )
 
     _check = field_validator("address")(_is_address)
+
+    @field_validator("tls_key")
+    @classmethod
+    def _check_tls_key(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("tls_certificate")):
+            raise ValueError("valid is the key of tls_certificate, or neither of both")
+        return value
 
 
 class NetflowSettings(_Section):
@@ -102,6 +142,10 @@ class NetflowSettings(_Section):
 
     address: Address = Field(default="::", description="Address to listen on")
     ports: list[Port] = Field(default=[2055, 4739], max_length=16, description="UDP ports")
+    allow: list[Network] = Field(
+        default=[], max_length=256, description="Networks flows are taken from; empty: everybody"
+    )
+    receivers: int = Field(default=1, ge=1, le=16, description="Receivers that share each port")
 
     _check = field_validator("address")(_is_address)
 
@@ -239,6 +283,8 @@ def _sentence(problem: Any) -> str:
             valid = f"valid are {low} to {high}"
     if setting == "archive.retention_days":
         valid += " (the law asks for at least 90 days)"
+    if place[-1] in SECRET_SETTINGS:
+        return f"setting {setting!r} is not right; {valid}"
     return f"setting {setting!r} is {problem['input']!r}; {valid}"
 
 

@@ -22,10 +22,12 @@ class Appliance:
 
     @property
     def paths(self) -> ArchivePaths:
-        head = self.config.archive.head_file
-        return ArchivePaths(
-            self.directory, Path(head) if head else self.directory.with_name(self.directory.name + ".head")
-        )
+        head = self.configured_file(self.config.archive.head_file)
+        return ArchivePaths(self.directory, head or self.directory.with_name(self.directory.name + ".head"))
+
+    def configured_file(self, setting: str) -> Path | None:
+        """A file named in the settings, relative to the folder of the settings; None when it is not set."""
+        return (self.config_path or self.directory).parent / setting if setting else None
 
     @property
     def accounts_path(self) -> Path:

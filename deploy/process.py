@@ -6,7 +6,9 @@ restart from.
 
 import argparse
 import ctypes
+import errno
 import logging
+import os
 import signal
 import sys
 import threading
@@ -19,16 +21,21 @@ from collector.errors import CollectorError
 from deploy import processes
 from deploy.errors import EX_CONFIG, DeployError
 from deploy.layout import Appliance, open_appliance
+from deploy.signals import stop_on_signals
+from deploy.supervisor import SUPERVISOR_VARIABLE
 
 FATAL_CODES = frozenset(
     {
         "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
         "head_locked", "head_root", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log",
-        "spool_sequence",
+        "spool_sequence", "socket_in_use", "socket_path_too_long",
     }
 )  # fmt: skip
 """Codes that a restart cannot cure."""
+FATAL_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG})
 _PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger(__name__)
 
 Run = Callable[[Appliance, threading.Event], None]
 
@@ -56,15 +63,21 @@ def main() -> int:
     options = parser.parse_args()
     # Children of a supervisor that is killed end in order instead of holding ports and locks.
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.environ.get(SUPERVISOR_VARIABLE, str(os.getppid())) != str(os.getppid()):
+        return 0
     logging.basicConfig(level=logging.INFO, format=f"{options.name}: %(levelname)s %(message)s", stream=sys.stderr)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop, (signal.SIGTERM, signal.SIGINT))
     try:
         PROCESSES[options.name](open_appliance(options.data, options.config), stop)
     except (DeployError, ArchiveError, CollectorError, AuthgwError, AdminError) as error:
         print(f"{options.name}: {error}", file=sys.stderr, flush=True)
         return EX_CONFIG if error.code in FATAL_CODES or isinstance(error, DeployError) else 1
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        print(f"{options.name}: {error.strerror or error}{where}", file=sys.stderr, flush=True)
+        log.debug("ended by", exc_info=error)
+        return EX_CONFIG if error.errno in FATAL_ERRNOS else 1
     return 0
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from importlib.metadata import version
-from pathlib import Path
 
 from admin_ui.service import run_admin
 from admin_ui.settings import AdminSettings
@@ -14,7 +13,9 @@ from authgw.directory.ldap import DirectorySettings
 from authgw.portal.service import PortalSettings, run_portal, run_portal_redirect
 from authgw.radius.clients import RadiusClient
 from authgw.radius.service import RadiusSettings, run_radius
-from collector.service import CollectorSettings, Listener, run_collector
+from collector.listeners import Listener
+from collector.service import CollectorSettings, run_collector
+from deploy.collector_certificate import syslog_tls_files
 from deploy.decoders import make_chunk_decoder
 from deploy.demo.service import demo_radius_client, run_demo
 from deploy.first_start import create_portal_certificate
@@ -30,10 +31,30 @@ def realm_networks(appliance: Appliance) -> tuple[tuple[str, str], ...]:
 def listeners(appliance: Appliance) -> list[Listener]:
     """Every socket of the collector."""
     syslog, netflow = appliance.config.syslog, appliance.config.netflow
+    ports = {
+        "udp": syslog.udp_ports,
+        "tcp": syslog.tcp_ports,
+        "tls": syslog.tls_ports,
+        "relp": syslog.relp_ports,
+    }
     return [
-        *(Listener("syslog", "udp", syslog.address, port) for port in syslog.udp_ports),
-        *(Listener("syslog", "tcp", syslog.address, port) for port in syslog.tcp_ports),
-        *(Listener("netflow", "udp", netflow.address, port) for port in netflow.ports),
+        *(
+            Listener(
+                "syslog",
+                transport,
+                syslog.address,
+                port,
+                allow=tuple(syslog.allow),
+                receivers=syslog.udp_receivers if transport == "udp" else 1,
+                silence_seconds=syslog.silence_seconds,
+            )
+            for transport, numbers in ports.items()
+            for port in numbers
+        ),
+        *(
+            Listener("netflow", "udp", netflow.address, port, allow=tuple(netflow.allow), receivers=netflow.receivers)
+            for port in netflow.ports
+        ),
     ]
 
 
@@ -46,7 +67,7 @@ def directory_settings(appliance: Appliance) -> DirectorySettings | None:
         host=values.host,
         port=values.port,
         tls=values.tls,
-        ca_file=Path(values.ca_file) if values.ca_file else None,
+        ca_file=appliance.configured_file(values.ca_file),
         server_name=values.server_name or None,
         base_dn=values.base_dn,
         bind_dn=values.bind_dn,
@@ -57,12 +78,14 @@ def directory_settings(appliance: Appliance) -> DirectorySettings | None:
 
 def run_collector_process(appliance: Appliance, stop: threading.Event) -> None:
     """Receive syslog and flows."""
+    config = appliance.config
     run_collector(
         CollectorSettings(
             spool_directory=appliance.paths.spool,
             run_directory=appliance.paths.run,
             listeners=listeners(appliance),
-            close_after_seconds=appliance.config.archive.spool_close_seconds,
+            close_after_seconds=config.archive.spool_close_seconds,
+            tls=syslog_tls_files(config.syslog, appliance.directory / "collector", config.portal.host_name),
         ),
         stop,
     )
@@ -193,8 +216,8 @@ def run_admin_process(appliance: Appliance, stop: threading.Event) -> None:
             run_directory=run,
             zone=appliance.config.site.zone,
             site_name=appliance.config.site.name,
-            tls_certificate=Path(values.tls_certificate) if values.tls_certificate else None,
-            tls_key=Path(values.tls_key) if values.tls_key else None,
+            tls_certificate=appliance.configured_file(values.tls_certificate),
+            tls_key=appliance.configured_file(values.tls_key),
             report=lambda counters: write_run_report(run, "admin", counters),
         ),
         stop,

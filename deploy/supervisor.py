@@ -1,18 +1,22 @@
 """`phayan up`: every process in the foreground, restarted when one dies. For trying and developing; systemd
 does this in production."""
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from archive.errors import AskError
 from archive.local_rpc import call_local
 from deploy.errors import EX_CONFIG, StartError
 from deploy.layout import Appliance
+from deploy.signals import stop_on_signals
 
 START_ORDER = (
     "sealer",
@@ -43,6 +47,30 @@ STEADY_SECONDS = 30.0
 READY_SECONDS = 90.0
 
 
+SUPERVISOR_VARIABLE = "PHAYAN_SUPERVISOR_PID"
+"""Tells a process whose child it is, so that one that starts while the supervisor is killed notices it."""
+PROBE_SECONDS = 2.0
+
+
+def _answers_local(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _answers_tcp(address: str, port: int) -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+    try:
+        with socket.create_connection((host, port), timeout=PROBE_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
 @dataclass
 class Child:
     """One process and its restarts."""
@@ -56,7 +84,9 @@ class Child:
     restarts: int = field(default=0)
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command)
+        # A process group of its own: Ctrl-C reaches the supervisor alone, which then stops all in order.
+        environment = {**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())}
+        self.process = subprocess.Popen(self.command, process_group=0, env=environment)
         self.started = time.monotonic()
 
 
@@ -69,9 +99,11 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self, on_ready: Callable[[], None]) -> None:
-        """Run until SIGINT or SIGTERM. Raises StartError when a process says that it cannot start as configured."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stop.set())
+        """Run until SIGINT, SIGTERM or SIGHUP. Raises StartError when a process says that it cannot start as
+        configured."""
+        # nohup ignores SIGHUP, and means it.
+        hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+        stop_on_signals(self._stop, (signal.SIGINT, signal.SIGTERM, *hang_up))
         failure = None
         try:
             for child in self._children:
@@ -91,9 +123,7 @@ class Supervisor:
         for child in self._children:
             if child.process is None:
                 if now >= child.due:
-                    child.start()
-                    child.restarts += 1
-                    self._note("process_restarted", child, None)
+                    self._start_again(child)
                 continue
             code = child.process.poll()
             if code is None:
@@ -105,12 +135,27 @@ class Supervisor:
             print(f"phayan: {child.name} ended ({code}); starting it again", file=sys.stderr, flush=True)
             self._note("process_ended", child, code)
             child.process = None
-            child.due = now + child.backoff_seconds
-            child.backoff_seconds = min(child.backoff_seconds * 2, LAST_BACKOFF_SECONDS)
+            self._delay(child)
         return None
+
+    def _start_again(self, child: Child) -> None:
+        child.restarts += 1
+        try:
+            child.start()
+        except OSError as error:
+            # No memory or no descriptor now; the others must not end for it.
+            print(f"phayan: {child.name} cannot be started: {error.strerror}", file=sys.stderr, flush=True)
+            self._delay(child)
+            return
+        self._note("process_restarted", child, None)
+
+    def _delay(self, child: Child) -> None:
+        child.due = time.monotonic() + child.backoff_seconds
+        child.backoff_seconds = min(child.backoff_seconds * 2, LAST_BACKOFF_SECONDS)
 
     def _note(self, event: str, child: Child, code: int | None) -> None:
         """Have it sealed, in a thread: the process that writes it may be the one that died."""
+        pid = child.process.pid if child.process else None
 
         def write() -> None:
             for _ in range(20):
@@ -122,7 +167,7 @@ class Supervisor:
                         event=event,
                         process=child.name,
                         exit_code=code,
-                        pid=child.process.pid if child.process else None,
+                        pid=pid,
                     )
                     return
                 except AskError:
@@ -134,17 +179,38 @@ class Supervisor:
     def _announce(self, on_ready: Callable[[], None]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and not self._stop.is_set():
-            try:
-                call_local(self._appliance.ask_socket, "setup_state", timeout_seconds=5)
-            except AskError:
-                self._stop.wait(0.2)
-                continue
-            if (self._appliance.paths.run / "collector.json").exists():
+            if not self._unready():
                 on_ready()
                 return
             self._stop.wait(0.2)
         if not self._stop.is_set():
-            print("phayan: not every process answers yet; `phayan status` tells which", file=sys.stderr, flush=True)
+            print(f"phayan: no answer yet from {', '.join(self._unready())}", file=sys.stderr, flush=True)
+
+    def _unready(self) -> list[str]:
+        """Processes that have given no sign yet that they do their work."""
+        run, config = self._appliance.paths.run, self._appliance.config
+        sockets = {
+            "ask": self._appliance.ask_socket,
+            "accounts": self._appliance.accounts_socket,
+            "timers": self._appliance.timers_socket,
+            "sealer": self._appliance.sealer_socket,
+        }
+        ports = {
+            "portal": (config.portal.address, config.portal.https_port),
+            "portal-redirect": (config.portal.address, config.portal.http_port),
+            "admin": (config.admin.address, config.admin.port),
+        }
+        unready = []
+        for child in self._children:
+            if child.name in sockets:
+                ready = _answers_local(sockets[child.name])
+            elif child.name in ports:
+                ready = _answers_tcp(*ports[child.name])
+            else:
+                ready = child.name == "demo" or (run / f"{child.name}.json").exists()
+            if not ready:
+                unready.append(child.name)
+        return unready
 
     def _shut_down(self) -> None:
         for names in STOP_ORDER:

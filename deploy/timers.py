@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from archive.clock import Clock, SystemClock
+from archive.errors import AskError
 from archive.event_record import encode_event
 from archive.local_rpc import LocalServer
 from archive.run_report import write_run_report
@@ -19,6 +20,8 @@ from deploy.layout import Appliance
 REPORT_SECONDS = 5.0
 SHOWN_DEFECTS = 10
 """Defects written into the record; `phayan verify` prints all."""
+NOTES = ("process_ended", "process_restarted")
+"""What may be written on request: the result of a verification, for one, may not."""
 VERDICTS = {0: "intact", 1: "defect", 2: "could_not_run"}
 NS = 1_000_000_000
 
@@ -106,7 +109,9 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
 
 def _note(writer: SpoolWriter, clock: Clock, arguments: dict[str, Any]) -> dict[str, Any]:
     """A record the supervisor asks for: a process ended or was started again."""
-    event = str(arguments.get("event", "note"))[:64]
+    event = str(arguments.get("event"))
+    if event not in NOTES:
+        raise AskError(f"this is no event of the supervisor; valid are {', '.join(NOTES)}", code="bad_request")
     values = {k: v for k, v in arguments.items() if k in ("process", "exit_code", "pid", "why")}
     writer.wait_durable(writer.append(encode_event(event, clock.unix_ns(), values), listener="system"))
     return {}

@@ -33,7 +33,7 @@ class RunningAppliance:
 
     def configure(self, extra: str = "") -> None:
         udp = ("syslog_udp", "netflow", "radius_auth", "radius_acct")
-        tcp = ("syslog_tcp", "portal_http", "portal_https", "admin")
+        tcp = ("syslog_tcp", "syslog_tls", "syslog_relp", "portal_http", "portal_https", "admin")
         self.ports = {name: free_port(socket.SOCK_DGRAM) for name in udp} | {name: free_port() for name in tcp}
         p = self.ports
         self.config_path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +45,8 @@ head_interval_seconds = 1
 [syslog]
 udp_ports = [{p["syslog_udp"]}]
 tcp_ports = [{p["syslog_tcp"]}]
+tls_ports = [{p["syslog_tls"]}]
+relp_ports = [{p["syslog_relp"]}]
 [netflow]
 ports = [{p["netflow"]}]
 [radius]

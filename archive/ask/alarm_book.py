@@ -28,23 +28,24 @@ class AlarmBook:
         self._standing = self._load(engine)
 
     def update(self, conditions: list[Condition]) -> None:
-        """Raise what is new and clear what is over."""
+        """Raise what is new and clear what is over. Raises SpoolError; what was not written is tried again then."""
         now = self._clock.unix_ns()
         present = {(c.code, c.source): c for c in conditions}
         for key, condition in present.items():
             if key in self._standing:
                 self._standing[key].condition = condition
                 continue
-            self._standing[key] = Alarm(condition, now)
             self._write("alarm_raised", condition, now, now)
+            self._standing[key] = Alarm(condition, now)
         for key in [key for key in self._standing if key not in present]:
-            alarm = self._standing.pop(key)
+            alarm = self._standing[key]
             self._write("alarm_cleared", alarm.condition, alarm.since_unix_ns, now)
+            del self._standing[key]
 
     def standing(self, zone: str) -> list[dict[str, Any]]:
         """The alarms of the `status` object of docs/CONTRACT.md, oldest first."""
         result = []
-        for alarm in sorted(self._standing.values(), key=lambda a: a.since_unix_ns):
+        for alarm in sorted(list(self._standing.values()), key=lambda a: a.since_unix_ns):
             kind = ALARMS[alarm.condition.code]
             result.append(
                 {

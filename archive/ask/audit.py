@@ -12,6 +12,9 @@ from archive.event_record import encode_event
 from archive.local_rpc import Peer
 from archive.spool import SpoolWriter
 
+MAX_RECORD_BYTES = 64 * 1024
+"""An audit record holds the whole question; none that a person asks comes near."""
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -49,8 +52,11 @@ class Auditor:
         answered."""
         shown = {k: v for k, v in question.items() if k not in ("token", "password", "secret", "from_pages")}
         values = {"actor": actor.name, "role": actor.role, "question": shown, "reason": reason}
+        record = encode_event(action, self._clock.unix_ns(), values)
+        if len(record) > MAX_RECORD_BYTES:
+            raise AskError(f"a question of {len(record)} bytes; at most {MAX_RECORD_BYTES}", code="bad_question")
         try:
-            ticket = self._writer.append(encode_event(action, self._clock.unix_ns(), values), listener="audit")
+            ticket = self._writer.append(record, listener="audit")
             self._writer.wait_durable(ticket)
         except SpoolError as error:
             raise AskError(

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from archive.index.engine import Engine
+from archive.leaf import decode_leaf
+from archive.origin import ArchivePaths
 from archive.spool_format import DATA_FRAME, HEADER_FRAME, decode_json_frame, iterate_frames
+from archive.tree import TreeReader
 
 EVIDENCE_LISTENERS = ("syslog", "netflow", "radius-acct", "session", "collector", "radius", "portal")
 """Kinds of listener, and streams of writers, whose losses can hide an answer; the appliance's own audit cannot."""
 EVIDENCE_STREAMS = ("collector", "radius", "portal", "identity")
+MAX_UNINDEXED_LEAVES = 20_000
+"""Leaves read one by one; of a larger backlog the first ones hold the oldest records."""
 HEADER_READ_BYTES = 4096
 """Enough for a spool file's header frame and the start of its first data frame."""
 
@@ -46,6 +51,17 @@ def measure_coverage(
         rows = engine.query("SELECT max(last_unix_ns) AS last FROM {db}.leaves")
         until = min(until, int(rows[0]["last"] or 0))
     return Coverage(until, now_ns - retention_ns)
+
+
+def oldest_unindexed_ns(paths: ArchivePaths, next_leaf: int, sealed_size: int, now_ns: int) -> int:
+    """Arrival of the oldest record in sealed leaves from `next_leaf` on; now, when there is none."""
+    reader = TreeReader(paths.log, sealed_size)
+    oldest = now_ns
+    for index in range(next_leaf, min(sealed_size, next_leaf + MAX_UNINDEXED_LEAVES)):
+        leaf = decode_leaf(reader.leaf(index))
+        if leaf.get("stream") in EVIDENCE_STREAMS and "first_unix_ns" in leaf:
+            oldest = min(oldest, int(leaf["first_unix_ns"]))
+    return oldest
 
 
 def _oldest_record_ns(path: Path, now_ns: int) -> int:

@@ -1,24 +1,25 @@
 """Requests of the ask service. Each identifies the actor, writes the audit record, then answers (docs/CONTRACT.md)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Actor, Auditor
-from archive.ask.coverage import Coverage, measure_coverage
+from archive.ask.coverage import Coverage, measure_coverage, oldest_unindexed_ns
 from archive.ask.operators import OperatorError, OperatorStore
 from archive.ask.packages import PackageDesk
-from archive.ask.record import read_record
+from archive.ask.record import READ_ATTEMPTS, read_record
 from archive.ask.search import DEFAULT_LIMIT, MAX_LIMIT, search
 from archive.ask.status import StatusReader
 from archive.ask.who import answer_to_json, gather, parse_question
 from archive.attribution.answer import answer
+from archive.attribution.question import Question
 from archive.clock import Clock
 from archive.errors import AskError
 from archive.index.engine import Engine
-from archive.index.indexer import Indexer
+from archive.index.indexer import Indexer, read_checkpoint
 from archive.local_rpc import Handler, Peer, call_local
 from archive.origin import ArchivePaths
 from archive.query.parse import parse_query
@@ -27,6 +28,11 @@ from archive.time_text import parse_time
 DAY_NS = 86_400 * 1_000_000_000
 DEFAULT_SINCE = "-1d"
 VERIFY_TIMEOUT_SECONDS = 3600.0
+MAX_NUMBER_DIGITS = 15
+"""A JSON number above 2^53 is not exact; no leaf, row, limit or offset comes near."""
+FIRST_MOMENT_NS = 2 * DAY_NS
+LAST_MOMENT_NS = 84_000 * DAY_NS
+"""What the index can hold (nanoseconds since 1970 in 64 bits), with the days that questions look back and ahead."""
 
 Arguments = dict[str, Any]
 
@@ -50,15 +56,19 @@ class Desk:
     packages: PackageDesk
 
     def coverage(self) -> Coverage:
-        now = self.clock.unix_ns()
-        return measure_coverage(
-            self.engine,
-            self.paths.spool,
-            self.indexer.next_leaf,
-            self.indexer.sealed_size,
-            now,
-            self.retention_days * DAY_NS,
-        )
+        """What is indexed by now. A file that leaves the spool meanwhile is in a newer head; then all is read again."""
+        for _ in range(READ_ATTEMPTS):
+            now, next_leaf = self.clock.unix_ns(), self.indexer.next_leaf
+            size = read_checkpoint(self.paths).size
+            retention_ns = self.retention_days * DAY_NS
+            coverage = measure_coverage(self.engine, self.paths.spool, next_leaf, size, now, retention_ns)
+            try:
+                oldest = oldest_unindexed_ns(self.paths, next_leaf, size, now)
+            except FileNotFoundError:
+                continue
+            if read_checkpoint(self.paths).size == size:
+                return replace(coverage, indexed_until_ns=min(coverage.indexed_until_ns, oldest))
+        raise AskError("the log changes too fast to be read", code="busy")
 
 
 def _audited(desk: Desk, action: str, answer_it: Callable[[Actor, Arguments], Any]) -> Handler:
@@ -70,18 +80,40 @@ def _audited(desk: Desk, action: str, answer_it: Callable[[Actor, Arguments], An
     return handle
 
 
+def _whole_number(arguments: Arguments, name: str, default: int | None) -> int:
+    """A number from 0 that the index can compare; texts of digits come from addresses of pages."""
+    given = arguments.get(name)
+    if given in (None, "") and default is not None:
+        return default
+    text = str(given)
+    if isinstance(given, bool) or not (text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS):
+        raise AskError(f"{name} {text[:40]!r}; valid are whole numbers from 0", code="bad_question")
+    return int(text)
+
+
+def _check_moments(*moments_unix_ns: int) -> None:
+    if any(not FIRST_MOMENT_NS <= moment <= LAST_MOMENT_NS for moment in moments_unix_ns):
+        raise AskError("a moment lies outside 1970 to 2200", code="bad_question")
+
+
+def _question(desk: Desk, arguments: Arguments) -> Question:
+    question = parse_question(arguments, desk.clock.unix_ns(), desk.zone)
+    _check_moments(question.at_unix_ns)
+    return question
+
+
 def make_handlers(desk: Desk) -> dict[str, Handler]:
     """Every request the service answers."""
 
     def who(actor: Actor, arguments: Arguments) -> Any:
-        question = parse_question(arguments, desk.clock.unix_ns(), desk.zone)
+        question = _question(desk, arguments)
         coverage = desk.coverage()
         known = gather(desk.engine, coverage, question)
         return answer_to_json(question, answer(question, known), coverage, known.losses, desk.zone)
 
     def package_create(actor: Actor, arguments: Arguments) -> Any:
         # Parsed before the job begins, so that a bad question is refused at once.
-        parse_question(arguments, desk.clock.unix_ns(), desk.zone)
+        _question(desk, arguments)
         return desk.packages.create(
             actor,
             lambda: who(actor, arguments),
@@ -93,15 +125,16 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         return desk.packages.list()
 
     def package_fetch(actor: Actor, arguments: Arguments) -> Any:
-        return desk.packages.fetch(str(arguments.get("id", "")), int(arguments.get("offset") or 0))
+        return desk.packages.fetch(str(arguments.get("id", "")), _whole_number(arguments, "offset", 0))
 
     def find(actor: Actor, arguments: Arguments) -> Any:
         now = desk.clock.unix_ns()
         since = parse_time(str(arguments.get("since") or DEFAULT_SINCE), now_unix_ns=now, zone=desk.zone)
         until = parse_time(str(arguments.get("until") or "now"), now_unix_ns=now, zone=desk.zone)
-        limit = int(arguments.get("limit") or DEFAULT_LIMIT)
+        limit = _whole_number(arguments, "limit", DEFAULT_LIMIT)
         if not 1 <= limit <= MAX_LIMIT:
             raise AskError(f"limit {limit}; valid are 1 to {MAX_LIMIT}", code="bad_question")
+        _check_moments(since, until)
         if since > until:
             raise AskError("--since lies after --until", code="bad_question")
         coverage = desk.coverage()
@@ -109,7 +142,8 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         return {**result, "indexed_until_unix_ns": coverage.indexed_until_ns}
 
     def record(actor: Actor, arguments: Arguments) -> Any:
-        result = read_record(desk.engine, desk.paths, int(arguments["leaf_index"]), int(arguments["row"]), desk.zone)
+        index, row = _whole_number(arguments, "leaf_index", None), _whole_number(arguments, "row", None)
+        result = read_record(desk.engine, desk.paths, index, row, desk.zone)
         if not str(arguments.get("reason", "")).strip():
             # Raw bytes are shown to people only with a reason, which the audit record above then holds.
             result["payload_base64"] = None
@@ -154,8 +188,11 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         return {"needed": desk.operators.setup_secret() is not None, "demo": desk.demo}
 
     def setup_secret(peer: Peer, arguments: Arguments) -> Any:
-        desk.auditor.identify(peer, {})
-        return {"secret": desk.operators.setup_secret()}
+        actor = desk.auditor.identify(peer, {})
+        secret = desk.operators.setup_secret()
+        if secret is not None:
+            desk.auditor.record(actor, "setup_link_shown", {})
+        return {"secret": secret}
 
     return {
         "who": _audited(desk, "who", who),

@@ -135,15 +135,17 @@ class OperatorStore:
     def _count_attempt(self, name: str, now: int) -> None:
         """Count a try of `name`; a right password forgets them. Raises OperatorError after too many."""
         row = self._database.execute("SELECT count, last_unix_ns FROM failures WHERE name = ?", (name,)).fetchone()
+        count, last_ns = row or (0, now)
         # A clock that was set back must not make the wait longer.
-        recent = row is not None and 0 <= now - row[1] < LOCK_SECONDS * NS
-        if recent and row[0] >= FAILURES_BEFORE_DELAY:
+        if not 0 <= now - last_ns < LOCK_SECONDS * NS:
+            count = 0
+        if count >= FAILURES_BEFORE_DELAY:
             raise OperatorError(
                 "Too many wrong passwords. Try again in a minute.",
                 "ใส่รหัสผ่านผิดหลายครั้ง โปรดลองใหม่ในอีก 1 นาที",
                 code="too_many_failures",
             )
-        self._database.execute("REPLACE INTO failures VALUES (?, ?, ?)", (name, row[0] + 1 if recent else 1, now))
+        self._database.execute("REPLACE INTO failures VALUES (?, ?, ?)", (name, count + 1, now))
 
     def find(self, token: str) -> Operator | None:
         """The operator of a token that has not ended."""

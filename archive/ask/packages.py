@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import json
+import re
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ SEAL_WAIT_SECONDS = 90.0
 """The approval is sealed within two head intervals and indexed right after; longer means that the sealer
 stands still."""
 POLL_SECONDS = 0.5
+MAX_BUILDING = 4
+"""Packages made at a time: each holds its chunks in memory."""
+ENDED = ("ready", "failed")
+INTERRUPTED = "the appliance was stopped while this package was made; make it again"
+_IDENTIFIER = re.compile(r"\d{4}-\d{2}-\d{2}-[0-9a-f]{6}\Z", re.ASCII)
 SLICE_BYTES = 4 * 1024 * 1024
 """Bytes of one piece of a download."""
 
@@ -73,6 +80,9 @@ class PackageDesk:
             "message": "",
         }
         with self._lock:
+            building = sum(other["state"] not in ENDED for other in self._jobs.values())
+            if building >= MAX_BUILDING:
+                raise AskError(f"{building} packages are being made; try again when one is ready", code="busy")
             self._jobs[identifier] = job
         threading.Thread(
             target=self._run, args=(job, actor, ask_again), name=f"package-{identifier}", daemon=True
@@ -83,19 +93,24 @@ class PackageDesk:
         """Every package, newest first."""
         found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in self._directory.glob("*.json")}
         with self._lock:
-            found |= {key: dict(job) for key, job in self._jobs.items() if key not in found}
+            found |= {key: dict(job) for key, job in self._jobs.items()}
+        for key, job in found.items():
+            if key not in self._jobs and job["state"] not in ENDED:
+                found[key] = {**job, "state": "failed", "message": INTERRUPTED}
         return {"packages": sorted(found.values(), key=lambda job: job["created"], reverse=True)}
 
     def fetch(self, identifier: str, offset: int) -> dict[str, Any]:
         """A slice of a ready package from `offset`."""
         path = self._directory / f"{identifier}.zip"
-        if not (self._directory / f"{identifier}.json").exists() or path.parent != self._directory or not path.exists():
-            raise AskError(f"there is no package {identifier}", code="no_such_package")
+        if not _IDENTIFIER.match(identifier) or not path.exists() or not path.with_suffix(".json").exists():
+            raise AskError(f"there is no package {identifier[:64]!r}", code="no_such_package")
+        meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if meta["state"] != "ready":
+            raise AskError(f"package {identifier} is not ready", code="no_such_package")
         size = path.stat().st_size
         with path.open("rb") as file:
-            file.seek(max(0, offset))
+            file.seek(min(offset, size))
             data = file.read(SLICE_BYTES)
-        meta = json.loads((self._directory / f"{identifier}.json").read_text(encoding="utf-8"))
         return {
             "data_base64": base64.b64encode(data).decode(),
             "total_bytes": size,
@@ -105,12 +120,26 @@ class PackageDesk:
 
     def _run(self, job: dict[str, Any], actor: Actor, ask_again: Callable[[], dict[str, Any]]) -> None:
         try:
+            self._keep(job)
             self._make(job, actor, ask_again)
-        except (ArchiveError, OSError) as error:
-            self._update(job, state="failed", message=str(error))
+        except ArchiveError as error:
+            self._fail(job, str(error))
+        except OSError as error:
+            self._fail(job, error.strerror or type(error).__name__)
         except Exception as error:
-            self._update(job, state="failed", message=f"internal failure: {type(error).__name__}")
+            self._fail(job, f"internal failure: {type(error).__name__}")
             raise
+
+    def _fail(self, job: dict[str, Any], message: str) -> None:
+        self._update(job, state="failed", message=message)
+        with suppress(OSError):
+            self._keep(job)
+
+    def _keep(self, job: dict[str, Any]) -> None:
+        """Write the job beside its package, so that a restart shows what became of it."""
+        with self._lock:
+            text = json.dumps(job, ensure_ascii=False, sort_keys=True)
+        replace_file(self._directory / f"{job['id']}.json", text.encode(), mode=0o600)
 
     def _make(self, job: dict[str, Any], actor: Actor, ask_again: Callable[[], dict[str, Any]]) -> None:
         answer = ask_again()
@@ -152,9 +181,7 @@ class PackageDesk:
             approval_leaf_index=leaf_index,
             approval_row=row,
         )
-        with self._lock:
-            text = json.dumps(job, ensure_ascii=False, sort_keys=True)
-        replace_file(self._directory / f"{job['id']}.json", text.encode(), mode=0o600)
+        self._keep(job)
 
     def _wait_sealed(self, job: dict[str, Any], digest: str) -> tuple[int, int]:
         """Leaf and row of the approval, once it is sealed and indexed."""

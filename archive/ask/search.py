@@ -26,17 +26,19 @@ def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limi
             continue
         condition, parameters = clause
         parameters |= {"since": since_ns, "until": until_ns, "limit": limit + 1}
-        # Retransmissions of one packet are one event: the first one received stands for them.
-        once = (
-            "LIMIT 1 BY if(dedup_key = '', concat(toString(leaf_index), '/', toString(row)), dedup_key) "
-            if (table == "sessions")
-            else ""
+        chosen = (
+            f"{{db}}.{table} WHERE received >= fromUnixTimestamp64Nano({{since:Int64}}, 'UTC') "
+            f"AND received <= fromUnixTimestamp64Nano({{until:Int64}}, 'UTC') AND ({condition})"
         )
+        if table == "sessions":
+            # Retransmissions of one packet are one event: the first one received stands for them.
+            chosen = (
+                f"(SELECT * FROM {chosen} ORDER BY received, leaf_index, row "
+                "LIMIT 1 BY if(dedup_key = '', concat(toString(leaf_index), '/', toString(row)), dedup_key))"
+            )
         rows = engine.query(
-            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "
-            "WHERE received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
-            "AND received <= fromUnixTimestamp64Nano({until:Int64}, 'UTC') "
-            f"AND ({condition}) ORDER BY received DESC, leaf_index DESC, row DESC {once}LIMIT {{limit:UInt32}}",
+            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {chosen} "
+            "ORDER BY received DESC, leaf_index DESC, row DESC LIMIT {limit:UInt32}",
             parameters,
         )
         found += [shape_row(table, row, zone) for row in rows]

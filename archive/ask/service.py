@@ -92,7 +92,7 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 worked = indexer.run_once()
-            except ArchiveError as error:
+            except (ArchiveError, OSError) as error:
                 log.warning("indexing stopped at leaf %d: %s", indexer.next_leaf, error)
                 stop.wait(RETRY_SECONDS)
                 continue
@@ -110,8 +110,8 @@ def _watch(status: StatusReader, alarms: AlarmBook, stop: threading.Event) -> No
     while not stop.wait(ALARM_SECONDS):
         try:
             conditions: list[Condition] = status.conditions()
-        except ArchiveError as error:
-            log.warning("conditions cannot be read: %s", error)
-            continue
-        if time.monotonic() - started > 3 * ALARM_SECONDS:
-            alarms.update(conditions)
+            if time.monotonic() - started > 3 * ALARM_SECONDS:
+                alarms.update(conditions)
+        except (ArchiveError, OSError, ValueError) as error:
+            # Whatever it is, the alarms of the next turn are still wanted.
+            log.warning("alarms cannot be brought up to date: %s", error)

@@ -2,17 +2,20 @@
 
 import json
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archive.alarms import DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
+from archive.ask.record import READ_ATTEMPTS
 from archive.clock import Clock
+from archive.errors import AskError
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer, read_checkpoint
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
-from archive.spool import count_spool_records
+from archive.spool_read import count_spool_records
 from archive.time_text import format_iso
 from archive.tree import TreeReader
 
@@ -20,7 +23,7 @@ STATUS_FORMAT = 1
 NS = 1_000_000_000
 SILENT_SECONDS = 30.0
 """Every process writes its counters each second; after half a minute without it does not live."""
-REPORTING = ("collector", "radius", "portal", "sealer", "accounts", "timers")
+REPORTING = ("collector", "radius", "portal", "sealer", "timers")
 MAX_UNINDEXED_LEAVES = 20_000
 """Leaves read one by one for the counters; a larger backlog is shown as a lag, not counted."""
 
@@ -44,6 +47,7 @@ class StatusReader:
         self._indexer = indexer
         self._clock = clock
         self._zone = zone
+        self._started_monotonic = time.monotonic()
 
     def read(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole object."""
@@ -115,17 +119,22 @@ class StatusReader:
         return streams
 
     def _add_sealed_not_indexed(self, streams: dict[str, StreamCount], next_leaf: int) -> None:
-        size = read_checkpoint(self._paths).size
-        reader = TreeReader(self._paths.log, size)
-        for index in range(next_leaf, min(size, next_leaf + MAX_UNINDEXED_LEAVES)):
-            try:
-                leaf = decode_leaf(reader.leaf(index))
-            except FileNotFoundError:
-                return
+        for leaf in self._leaves_from(next_leaf):
             if "stream" in leaf:
                 count = streams.setdefault(leaf["stream"], StreamCount())
                 count.sealed += leaf.get("records", 0)
                 count.last_sequence = max(count.last_sequence, leaf["spool_sequence"])
+
+    def _leaves_from(self, first: int) -> list[dict[str, Any]]:
+        """Sealed leaves from `first` on; when a newer head removes a tile meanwhile, those of the newer head."""
+        for _ in range(READ_ATTEMPTS):
+            size = read_checkpoint(self._paths).size
+            reader = TreeReader(self._paths.log, size)
+            try:
+                return [decode_leaf(reader.leaf(i)) for i in range(first, min(size, first + MAX_UNINDEXED_LEAVES))]
+            except FileNotFoundError:
+                continue
+        raise AskError("the log changes too fast to be read", code="busy")
 
     def seal_lag_seconds(self, now_ns: int) -> float:
         """Age of the oldest closed spool file that no signed checkpoint covers yet."""
@@ -160,12 +169,16 @@ class StatusReader:
         if self._indexer.lag_seconds() > INDEX_LAG_SECONDS:
             found.append(Condition("index_lag", "index", f"{self._indexer.lag_seconds():.0f} s behind"))
         used = shutil.disk_usage(self._paths.directory)
-        percent = 100 * (used.total - used.free) / used.total
+        # As `df` counts: blocks that the file system keeps for itself are neither used nor free.
+        percent = 100 * used.used / max(1, used.used + used.free)
         if percent >= DISK_THRESHOLDS_PERCENT[0]:
             found.append(Condition("disk_filling", str(_mount(self._paths.directory)), f"{percent:.0f} % used"))
         for name, values in self.read_processes().items():
             if name in REPORTING and values["age_seconds"] > SILENT_SECONDS:
                 found.append(Condition("process_down", name, f"silent for {values['age_seconds']:.0f} s"))
+        if time.monotonic() - self._started_monotonic > SILENT_SECONDS:
+            silent = [name for name in REPORTING if not (self._paths.run / f"{name}.json").exists()]
+            found += [Condition("process_down", name, "no sign of life since the start") for name in silent]
         last = self.last_verification()
         if last and last.get("exit_code") == 1:
             found.append(Condition("verify_defect", "verify", str(last.get("message", ""))))

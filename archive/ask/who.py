@@ -183,6 +183,9 @@ def _reported_kinds(engine: Engine, question: Question, start: int, end: int) ->
         "AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
     )
     parameters: dict[str, Any] = {"start": start, "end": end}
+    if question.realm is not None:
+        sql += " AND realm = {realm:String}"
+        parameters["realm"] = question.realm
     if question.address is not None:
         sql += " AND outside_address = {outside:IPv6}"
         parameters["outside"] = _ipv6_text(question.address)

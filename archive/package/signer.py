@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +24,8 @@ from archive.tree import TreeReader
 
 MAX_TAG_MANIFEST_BYTES = 64 * 1024
 """A tag manifest lists five files; anything longer is not one."""
+READ_ATTEMPTS = 5
+"""A newer head may remove the partial tile being read; then the newer head is used."""
 APPROVAL_EVENT = "package_approved"
 
 
@@ -32,12 +35,20 @@ def sign_package(paths: ArchivePaths, keys: LogKeys, clock: Clock, arguments: di
     Raises AskError `not_approved` unless the named record is sealed, in the audit stream, and approves exactly these
     bytes.
     """
-    tag_manifest = base64.b64decode(str(arguments.get("tag_manifest_base64", "")), validate=True)
+    try:
+        tag_manifest = base64.b64decode(str(arguments.get("tag_manifest_base64", "")), validate=True)
+    except ValueError as error:
+        raise AskError("this is not base64", code="bad_request") from error
     if not 0 < len(tag_manifest) <= MAX_TAG_MANIFEST_BYTES:
         raise AskError("this is not a tag manifest", code="not_approved")
     digest = hashlib.sha256(tag_manifest).hexdigest()
-    approval = _read_approval(paths, int(arguments["approval_leaf_index"]), int(arguments["approval_row"]))
-    if approval.get("event") != APPROVAL_EVENT or approval.get("question", {}).get("tag_manifest_sha256") != digest:
+    leaf_index, row = arguments.get("approval_leaf_index"), arguments.get("approval_row")
+    if type(leaf_index) is not int or type(row) is not int:
+        raise AskError("approval_leaf_index and approval_row are whole numbers", code="bad_request")
+    approval = _read_approval(paths, leaf_index, row)
+    question = approval.get("question")
+    approved = question.get("tag_manifest_sha256") if isinstance(question, dict) else None
+    if approval.get("event") != APPROVAL_EVENT or approved != digest:
         raise AskError("the sealed record does not approve this package", code="not_approved")
     attributes = make_signed_attributes(tag_manifest, format_utc_time(clock.unix_ns()))
     value = keys.package.sign(_as_set(attributes), ec.ECDSA(hashes.SHA256()))
@@ -57,11 +68,18 @@ def _as_set(attributes: bytes) -> bytes:
     return b"\x31" + size + attributes
 
 
+def _read_leaf(paths: ArchivePaths, leaf_index: int) -> dict[str, Any]:
+    for _ in range(READ_ATTEMPTS):
+        checkpoint = read_checkpoint(paths)
+        if not 0 <= leaf_index < checkpoint.size:
+            raise AskError("the approval is not sealed yet", code="not_approved")
+        with suppress(FileNotFoundError):
+            return decode_leaf(TreeReader(paths.log, checkpoint.size).leaf(leaf_index))
+    raise AskError("the log changes too fast to be read", code="busy")
+
+
 def _read_approval(paths: ArchivePaths, leaf_index: int, row: int) -> dict[str, Any]:
-    checkpoint = read_checkpoint(paths)
-    if not 0 <= leaf_index < checkpoint.size:
-        raise AskError("the approval is not sealed yet", code="not_approved")
-    leaf = decode_leaf(TreeReader(paths.log, checkpoint.size).leaf(leaf_index))
+    leaf = _read_leaf(paths, leaf_index)
     if leaf.get("stream") != "audit" or "segment" not in leaf:
         raise AskError("the approval is no audit record", code="not_approved")
     table = decode_chunk(read_stored_chunk(paths.segments, stored_chunk(leaf)))

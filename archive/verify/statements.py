@@ -94,7 +94,7 @@ def _count_spool(spool: Path, report: Report) -> None:
         count = sum(
             1
             for path in folder.iterdir()
-            if path.suffix in SPOOL_SUFFIXES and path.stem.isdigit() and int(path.stem) > sealed
+            if path.suffix in SPOOL_SUFFIXES and path.stem.isdecimal() and int(path.stem) > sealed
         )
         if count:
             report.unsealed_spool_files[folder.name] = count

@@ -1,8 +1,11 @@
 """What a flow record means: layouts of NetFlow v9 and IPFIX templates, and the state they live in between chunks."""
 
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from collector.wire.sequence_gaps import Stream
 
 VARIABLE_LENGTH = 65535
 """Field length that says the length stands before each value (RFC 7011 section 7). H3C sends it in v9 too."""
@@ -83,7 +86,7 @@ class WaitingSet(NamedTuple):
 
 @dataclass
 class FlowState:
-    """Templates in force and data waiting for one. Picklable; `decode` works on a copy."""
+    """Templates in force, data waiting for one, and sequences. Picklable; `decode` works on a copy."""
 
     templates: dict[TemplateKey, Layout] = field(default_factory=dict)
     layouts: dict[Layout, Layout] = field(default_factory=dict)
@@ -92,12 +95,14 @@ class FlowState:
     system_init_ms: dict[tuple[bytes, int, int, int], int] = field(default_factory=dict)
     waiting_bytes: int = 0
     waiting_sets: int = 0
+    streams: dict[Hashable, Stream] = field(default_factory=dict)
 
     def copy(self) -> "FlowState":
         return replace(
             self,
             templates=dict(self.templates),
             layouts=dict(self.layouts),
+            streams=dict(self.streams),
             system_init_ms=dict(self.system_init_ms),
             waiting={key: list(sets) for key, sets in self.waiting.items()},
         )

@@ -1,4 +1,4 @@
-"""Flow decoder: NetFlow v5, v9 and IPFIX datagrams in, `flows`, `options` and `nat` rows out.
+"""Flow decoder: NetFlow v5, v9 and IPFIX datagrams in, `flows`, `options`, `nat` and `losses` rows out.
 
 Datagrams are walked one by one, sets are collected per layout, and all records of one layout are decoded in
 columns at once. Rows come out in the order in which their records became readable.
@@ -18,6 +18,7 @@ from collector.wire.field_values import Column, split_fixed, split_variable
 from collector.wire.flow_columns import SetBounds, map_columns
 from collector.wire.flow_messages import IPFIX, NETFLOW5, NETFLOW5_LAYOUT, Message, read_message
 from collector.wire.flow_nat import nat_events
+from collector.wire.flow_sequences import SequencedMessages
 from collector.wire.flow_tables import exporter_columns, flows_table, nat_table, options_table
 from collector.wire.flow_templates import FlowState, Layout, Origin, WaitingSet
 from collector.wire.ipfix_elements import ElementType, find_element
@@ -30,10 +31,13 @@ _SET_SHIFT = 20
 
 
 class _DataSet(NamedTuple):
+    """`message` numbers its datagram in this call; None for a set that waited and came with an earlier one."""
+
     origin: Origin
     template_id: int
     ordinal: int
     body: bytes | memoryview
+    message: int | None
 
 
 class _Batch:
@@ -41,11 +45,14 @@ class _Batch:
 
     def __init__(self) -> None:
         self.by_layout: dict[int, tuple[Layout, list[_DataSet]]] = {}
+        self.sequenced = SequencedMessages()
         self._ordinal = 0
 
-    def add(self, layout: Layout, origin: Origin, template_id: int, body: bytes | memoryview) -> None:
+    def add(
+        self, layout: Layout, origin: Origin, template_id: int, body: bytes | memoryview, message: int | None
+    ) -> None:
         self._ordinal += 1
-        data_set = _DataSet(origin, template_id, self._ordinal, body)
+        data_set = _DataSet(origin, template_id, self._ordinal, body, message)
         group = self.by_layout.get(id(layout))
         if group is None:
             self.by_layout[id(layout)] = (layout, [data_set])
@@ -54,7 +61,8 @@ class _Batch:
 
 
 class FlowDecoder:
-    """Decoder of listeners of kind `netflow`. The state holds templates and data sets that wait for one.
+    """Decoder of listeners of kind `netflow`. The state holds templates, data sets that wait for one, and the numbers
+    expected next; numbers skipped become rows of `losses`.
 
     Never raises on any payload; work and memory are linear in the bytes given, the state is bounded by the
     constants of flow_templates. `version` of a row is `netflow5`, `netflow9` or `ipfix`.
@@ -74,6 +82,9 @@ class FlowDecoder:
         batch = _Batch()
         _collect(rows, leaf_index, state, batch, counters)
         tables = _decode_batches(batch, counters)
+        losses = batch.sequenced.losses(state.streams, leaf_index)
+        if losses is not None:
+            tables["losses"] = losses
         counts = {name: count for name, count in counters.items() if count}
         return Decoded(tables, state, state.waiting_sets, counts)
 
@@ -88,10 +99,12 @@ def _collect(rows: pa.Table, leaf_index: int, state: FlowState, batch: _Batch, c
             ("received_unix_ns", pa.int64()),
             ("source_address", pa.binary(16)),
             ("source_port", pa.uint16()),
+            ("listener", pa.string()),
         )
     ]
     counters["netflow_datagrams"] += rows.num_rows
-    for payload, row, realm, received_unix_ns, address, port in zip(*columns, strict=True):
+    for payload, row, realm, received_unix_ns, address, port, listener in zip(*columns, strict=True):
+        damaged = _damaged(counters)
         message = read_message(payload, 0, len(payload), counters)
         if message is None:
             continue
@@ -99,16 +112,23 @@ def _collect(rows: pa.Table, leaf_index: int, state: FlowState, batch: _Batch, c
             leaf_index, row, realm, received_unix_ns, address, port, message.version, message.observation_domain,
             message.sequence, message.export_unix_ns, message.uptime_ms, message.sampling, None,
         )  # fmt: skip
+        batch.sequenced.add(origin, listener, payload, countable=_damaged(counters) == damaged)
         _collect_sets(payload, message, origin, state, batch, counters)
+
+
+def _damaged(counters: Counter[str]) -> int:
+    """Damages seen so far after which the records of an IPFIX message cannot be counted."""
+    return counters["cut_sets"] + counters["cut_datagrams"] + counters["malformed_sets"]
 
 
 def _collect_sets(
     payload: bytes, message: Message, origin: Origin, state: FlowState, batch: _Batch, counters: Counter[str]
 ) -> None:
     view = memoryview(payload)
+    number = batch.sequenced.last
     if message.version == NETFLOW5:
         _, start, end = message.sets[0]
-        batch.add(NETFLOW5_LAYOUT, origin, 0, view[start:end])
+        batch.add(NETFLOW5_LAYOUT, origin, 0, view[start:end], number)
         return
     prefix = (origin.exporter_address, origin.exporter_port, origin.version, origin.observation_domain)
     template_sets = _TEMPLATE_SETS[message.version]
@@ -118,11 +138,12 @@ def _collect_sets(
         if set_id >= _FIRST_DATA_SET:
             layout = state.templates.get((*prefix, set_id))
             if layout is not None:
-                batch.add(layout, origin, set_id, view[start:end])
+                batch.add(layout, origin, set_id, view[start:end], number)
                 if layout.is_options and message.version == IPFIX:
                     state.note_system_init(prefix, layout, payload[start:end])
                     origin = origin._replace(system_init_ms=state.system_init_ms.get(prefix))
             else:
+                batch.sequenced.cannot_count(number)
                 state.wait((*prefix, set_id), WaitingSet(origin, payload[start:end]), counters)
         elif set_id in template_sets:
             is_options = set_id == template_sets[1]
@@ -134,7 +155,7 @@ def _collect_sets(
                 layout = state.learn((*prefix, template_id), layout, counters)
                 for waiting in state.release((*prefix, template_id)):
                     counters["late_sets"] += 1
-                    batch.add(layout, waiting.origin, template_id, waiting.body)
+                    batch.add(layout, waiting.origin, template_id, waiting.body, None)
         else:
             counters["skipped_sets"] += 1
 
@@ -144,6 +165,7 @@ def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table
     orders: dict[str, list[np.ndarray]] = {"flows": [], "options": [], "nat": []}
     for layout, data_sets in batch.by_layout.values():
         columns, sizes = _split(layout, data_sets, counters)
+        batch.sequenced.add_records([one.message for one in data_sets], sizes, are_options=layout.is_options)
         records = int(sizes.sum())
         if records == 0:
             continue

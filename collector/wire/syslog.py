@@ -2,6 +2,7 @@
 translation.
 """
 
+from collections.abc import Hashable
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,9 @@ from collector.wire.connection_fields import Translation
 from collector.wire.conntrack import ConntrackReader
 from collector.wire.device_time import DeviceTimeReader
 from collector.wire.netfilter import NetfilterReader
+from collector.wire.sequence_gaps import Stream
 from collector.wire.syslog_header import parse_header
+from collector.wire.syslog_sequences import follow_sequences
 from collector.wire.text_encoding import decode_text
 
 _PARSED_COLUMNS = (
@@ -28,7 +31,8 @@ _NO_CONNECTION = (None, None, None, None, None, "", "")
 
 
 class SyslogDecoder:
-    """Decoder of listeners of kind `syslog`. Stateless between chunks; never raises on any payload.
+    """Decoder of listeners of kind `syslog`. Never raises on any payload. The state holds the numbers expected next
+    from senders that number their lines; numbers skipped become rows of `losses`.
 
     `zone` names the time zone of lines that carry local time without offset. `format` of a row is the most
     specific form understood: `netfilter`, `conntrack`, `ulogd`, else `rfc5424` or `rfc3164`, else `unknown`
@@ -40,19 +44,22 @@ class SyslogDecoder:
     def __init__(self, zone: str = "Asia/Bangkok") -> None:
         self._zone = ZoneInfo(zone)
 
-    def initial_state(self) -> Any:
-        return None
+    def initial_state(self) -> dict[Hashable, Stream]:
+        return {}
 
     def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
         rows = rows_of_kinds(chunk, self.kinds)
         if rows.num_rows == 0:
-            return Decoded({}, state)
+            return Decoded({}, state or {})
         payloads = column_array(rows, "payload", pa.binary()).to_pylist()
         arrivals = column_array(rows, "received_unix_ns", pa.int64()).to_pylist()
         lines, translations = self._parse_lines(payloads, arrivals)
+        state, losses = follow_sequences(state or {}, rows, lines, leaf_index)
         columns = common_columns(rows, leaf_index)
         logs = _logs_table(rows, columns, lines)
         tables = {"logs": logs}
+        if losses is not None:
+            tables["losses"] = losses
         counters = {"syslog_lines": rows.num_rows}
         _count(counters, "syslog_unknown_lines", sum(line[0] == "unknown" for line in lines))
         _count(counters, "syslog_escaped_lines", sum(line[10] == "escaped" for line in lines))

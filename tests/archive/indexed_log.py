@@ -3,6 +3,7 @@
 An embedded engine can open one path in the life of a process, so that every log here has its own database in it.
 """
 
+import os
 import tempfile
 from functools import cache
 from itertools import count
@@ -83,6 +84,10 @@ class IndexedLog(SmallLog):
     def put(self, stream: str, *records: tuple[str, bytes], index: bool = True, source: Any = DEVICE) -> int:
         """Receive records (listener, payload) as one spool file, seal it and index it. Returns its leaf."""
         self.clock.advance(1)
+        mark = self.paths.spool / stream / "durable"
+        if mark.exists():
+            # Its age says until when the writer before lived; by the clock of this log that is now.
+            os.utime(mark, ns=(self.clock.unix_ns(), self.clock.unix_ns()))
         writer = self.writer(stream)
         for listener, payload in records:
             writer.append(payload, listener=listener, transport="udp", source=source)

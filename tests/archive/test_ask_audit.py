@@ -52,16 +52,22 @@ def fail_durability(desk: AskDesk, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def operations(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AskDesk]:
+    """For questions that are refused and change nothing."""
     made = AskDesk(tmp_path_factory.mktemp("desk"))
-    found = sorted(made.handlers)
+    yield made
     made.close()
-    return found
+
+
+@pytest.fixture(scope="module")
+def operations(shared: AskDesk) -> list[str]:
+    return sorted(shared.handlers)
 
 
 def test_every_request_of_the_contract_is_tested_here(operations: list[str]) -> None:
-    assert set(ARGUMENTS) <= set(operations)
-    assert UNAUDITED | WITHOUT_SESSION <= set(operations)
+    """A request that is new must be told here whether it may do without a record or a session."""
+    plain = {"status", "verify_last", "verify_now", "package_list", "log_out"}
+    assert set(operations) == {*ARGUMENTS, *UNAUDITED, *WITHOUT_SESSION, *plain}
 
 
 def test_a_question_is_durable_before_its_answer(desk: AskDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,8 +120,8 @@ def test_the_pages_are_nobody_without_a_token(desk: AskDesk, operations: list[st
 
 
 @pytest.mark.parametrize("bad", ["", "x", 7, ["x"], "' OR 1=1 --"])
-def test_a_bad_token_is_not_the_local_user(desk: AskDesk, bad: Any) -> None:
-    assert code_of(lambda: desk.ask("status", token=bad)) == "not_signed_in"
+def test_a_bad_token_is_not_the_local_user(shared: AskDesk, bad: Any) -> None:
+    assert code_of(lambda: shared.ask("status", token=bad)) == "not_signed_in"
 
 
 def test_a_token_names_the_operator_from_any_peer_until_it_ends(desk: AskDesk, token: str) -> None:
@@ -132,9 +138,9 @@ def test_the_log_out_ends_the_token(desk: AskDesk, token: str) -> None:
 
 
 def test_secrets_are_not_in_the_audit(desk: AskDesk, token: str) -> None:
-    desk.ask("search", query="x", token=token, password="pass word", secret="link", from_pages=True)
+    desk.ask("search", query="x", token=token, password="pass word", secret="sesame", from_pages=True)
     text = repr(desk.audit())
-    assert not any(secret in text for secret in (token, PASSWORD, "pass word", "link'"))
+    assert not any(secret in text for secret in (token, PASSWORD, "pass word", "sesame"))
 
 
 def test_a_refused_log_in_is_recorded(desk: AskDesk, token: str) -> None:
@@ -161,13 +167,17 @@ def test_a_bad_question_is_recorded_too(desk: AskDesk) -> None:
         ("who", {"address": "10.0.0.1", "at": "soon"}, "bad_time"),
         ("who", {"address": "10.0.0.1", "protocol": "tcpp"}, "bad_question"),
         ("who", {"address": "10.0.0.1", "protocol": "256"}, "bad_question"),
-        *[("who", {"address": "10.0.0.1", "tolerance_seconds": t}, "bad_question") for t in (-1, 3601, "nan", "x", [1], "inf")],
+        *[("who", {"address": "::1", "tolerance_seconds": t}, "bad_question") for t in (-1, 3601, "nan", "x", [1])],
         ("search", {"query": "port:x"}, "bad_query"),
         ("search", {"limit": 10_001}, "bad_question"),
         ("search", {"limit": -1}, "bad_question"),
         ("search", {"since": "now", "until": "-1h"}, "bad_question"),
         ("record", {"leaf_index": 99, "row": 0}, "no_such_record"),
-        ("record", {"leaf_index": -1, "row": 0}, "no_such_record"),
+        ("record", {"leaf_index": -1, "row": 0}, "bad_question"),
+        ("record", {}, "bad_question"),
+        ("record", {"leaf_index": "x", "row": 0}, "bad_question"),
+        ("search", {"limit": "many"}, "bad_question"),
+        ("package_fetch", {"offset": "x"}, "bad_question"),
         ("record", {"leaf_index": 0, "row": 0}, "no_such_record"),
         ("package_create", {"address": "10.0.0.1"}, "reason_missing"),
         ("package_fetch", {"id": "../../head"}, "no_such_package"),
@@ -175,30 +185,10 @@ def test_a_bad_question_is_recorded_too(desk: AskDesk) -> None:
         ("verify_now", {}, "not_running"),
     ],
 )  # fmt: skip
-def test_bad_questions_have_codes(desk: AskDesk, op: str, arguments: dict[str, Any], code: str) -> None:
-    assert code_of(lambda: desk.ask(op, **arguments)) == code
+def test_bad_questions_have_codes(shared: AskDesk, op: str, arguments: dict[str, Any], code: str) -> None:
+    assert code_of(lambda: shared.ask(op, **arguments)) == code
 
 
-unread = pytest.mark.xfail(
-    strict=True, raises=(KeyError, ValueError, TypeError), reason="archive/ask/handlers.py reads it with int()"
-)
-
-
-@unread
-@pytest.mark.parametrize(
-    ("op", "arguments"),
-    [
-        ("search", {"limit": "many"}),
-        ("record", {}),
-        ("record", {"leaf_index": "x", "row": 0}),
-        ("package_fetch", {"offset": "x"}),
-    ],
-)
-def test_numbers_that_are_none_have_codes(desk: AskDesk, op: str, arguments: dict[str, Any]) -> None:
-    code_of(lambda: desk.ask(op, **arguments))
-
-
-@pytest.mark.xfail(strict=True, reason="archive/ask/handlers.py: the set-up secret leaves without an audit record")
 def test_the_set_up_link_is_given_out_with_a_record(desk: AskDesk) -> None:
     assert desk.ask("setup_secret")["secret"]
     assert len(desk.audit()) == 1

@@ -141,6 +141,9 @@ def test_an_unknown_request_is_refused_and_the_connection_stays(service: Service
 def test_what_is_no_message_ends_the_connection_only(service: Service, sent: bytes) -> None:
     with service.connect() as connection:
         connection.sendall(sent)
+        reply = receive(connection)
+        # Bytes left unread make the kernel drop the answer with the connection.
+        assert reply is None or (reply["ok"], reply["error"]["code"] in ("bad_request", "too_large")) == (False, True)
         assert receive(connection) is None
     assert call_local(service.path, "echo", n=1) == {"n": 1}
 
@@ -222,23 +225,17 @@ def test_a_new_service_takes_the_path_of_a_dead_one(tmp_path: Path) -> None:
         service.server.server_close()
 
 
-unanswered = pytest.mark.xfail(strict=True, reason="archive/local_rpc.py lets RecursionError and lone surrogates out")
-
-
-@unanswered
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("argument", ["\ud800", "x\udfff"])
-def test_a_lone_surrogate_is_answered(service: Service, argument: str) -> None:
+def test_a_lone_surrogate_is_refused(service: Service, argument: str) -> None:
     with service.connect() as connection:
         connection.sendall(framed(json.dumps({"op": "echo", "args": {"x": argument}}).encode()))
-        assert receive(connection) is not None
+        assert receive(connection)["error"]["code"] == "bad_request"
 
 
-@unanswered
 def test_a_deep_message_is_refused_without_a_trace(service: Service, capfd: pytest.CaptureFixture[str]) -> None:
     with service.connect() as connection:
         connection.sendall(framed(b"[" * 200_000))
-        assert receive(connection) is None
+        assert receive(connection)["error"]["code"] == "bad_request"
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archive.errors import SpoolError
-from archive.spool import CLOSE_AT_BYTES, SpoolWriter, count_spool_records, read_spool_file
+from archive.spool import CLOSE_AT_BYTES, SpoolWriter
 from archive.spool_format import Batch, decode_batch, encode_batch_frame, iterate_frames
+from archive.spool_read import count_spool_records, read_spool_file
 from tests.clocks import ManualClock
 
 SOURCE = (bytes(10) + b"\xff\xff\x0a\x00\x00\x07", 514)

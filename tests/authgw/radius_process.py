@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from archive.clock import SystemClock
-from archive.spool import SpoolWriter, read_spool_file
+from archive.spool import SpoolWriter
+from archive.spool_read import read_spool_file
 from authgw.accounts.store import AccountService
 from authgw.decoder import SessionDecoder
 from authgw.radius.clients import RadiusClient

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from archive.clock import SystemClock
 from archive.errors import AskError, SpoolError
-from archive.spool import SpoolWriter, read_spool_file
+from archive.spool import SpoolWriter
+from archive.spool_read import read_spool_file
 from authgw.accounts.client import AccountsClient
 from authgw.accounts.reader import AccountReader
 from authgw.accounts.service import AccountsSettings, run_accounts

@@ -4,11 +4,12 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import p1_syslog_tcp, p3_netflow, p10_verify
+from tests.bench import p1_syslog_tcp, p2_syslog_udp, p3_netflow, p10_verify
 from tests.bench.figure import Figure
 
 BENCHES: dict[str, Callable[[int], Iterator[Figure]]] = {
     "P1": p1_syslog_tcp.figures,
+    "P2": p2_syslog_udp.figures,
     "P3": p3_netflow.figures,
     "P10": p10_verify.figures,
 }

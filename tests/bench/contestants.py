@@ -83,6 +83,7 @@ class Phayan(Contestant):
         config = directory / "phayan.toml"
         config.write_text(
             f"[syslog]\naddress='127.0.0.1'\nudp_ports=[{self.syslog_port}]\ntcp_ports=[{self.syslog_port}]\n"
+            "tls_ports=[]\nrelp_ports=[]\n"
             f"[netflow]\naddress='127.0.0.1'\nports=[{self.netflow_port}]\n"
         )
         for name in ("sealer", "collector"):
@@ -129,17 +130,19 @@ class Phayan(Contestant):
 
 
 class Rsyslogd(Contestant):
-    """imtcp into omfile with a template of the raw message; nothing is filtered or dropped."""
+    """imtcp or imudp into omfile with a template of the raw message; nothing is filtered or dropped. Its UDP buffer is
+    as large as ours."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, module: str = "imtcp") -> None:
         super().__init__(directory)
         self.syslog_port = free_port()
         self.output = directory / "out.log"
         config = directory / "rsyslog.conf"
+        buffer = ' rcvbufSize="32m"' if module == "imudp" else ""
         config.write_text(
             f'global(workDirectory="{directory}")\n'
-            'module(load="imtcp")\n'
-            f'input(type="imtcp" address="127.0.0.1" port="{self.syslog_port}")\n'
+            f'module(load="{module}")\n'
+            f'input(type="{module}" address="127.0.0.1" port="{self.syslog_port}"{buffer})\n'
             'template(name="raw" type="string" string="%rawmsg%\\n")\n'
             f'action(type="omfile" file="{self.output}" template="raw")\n'
         )
@@ -149,11 +152,13 @@ class Rsyslogd(Contestant):
     def wait_written(self, lines: int, line_bytes: int, seconds: float = 120) -> None:
         """Until the file holds every line."""
         deadline = time.monotonic() + seconds
-        while not self.output.exists() or self.output.stat().st_size < lines * line_bytes:
+        while self.written_bytes() < lines * line_bytes:
             if time.monotonic() > deadline:
-                size = self.output.stat().st_size if self.output.exists() else 0
-                raise RuntimeError(f"rsyslogd wrote {size} of {lines * line_bytes} bytes")
+                raise RuntimeError(f"rsyslogd wrote {self.written_bytes()} of {lines * line_bytes} bytes")
             time.sleep(0.1)
+
+    def written_bytes(self) -> int:
+        return self.output.stat().st_size if self.output.exists() else 0
 
 
 class Nfcapd(Contestant):

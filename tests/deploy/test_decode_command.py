@@ -45,7 +45,9 @@ def test_template_and_data_in_either_order_give_the_same_records() -> None:
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    done = subprocess.run([str(PHAYAN), "decode", str(tmp_path / "none.dat")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(PHAYAN), "decode", str(tmp_path / "none.dat")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "none.dat" in done.stderr

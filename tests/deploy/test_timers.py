@@ -8,7 +8,8 @@ import pytest
 
 from archive.clock import SystemClock
 from archive.origin import create_log, default_paths
-from archive.spool import SpoolWriter, read_spool_file
+from archive.spool import SpoolWriter
+from archive.spool_read import read_spool_file
 from deploy.config import Config
 from deploy.layout import Appliance
 from deploy.timers import VerifyTimer, seconds_until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.spool import count_spool_records
+from archive.spool_read import count_spool_records
 from archive.verify.run import verify_archive
 from tests.appliance import RunningAppliance
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archive.spool import SpoolWriter, read_spool_file
+from archive.spool import SpoolWriter
+from archive.spool_read import read_spool_file
 from authgw.accounts.reader import AccountReader
 from authgw.accounts.store import AccountService
 from authgw.directory.base import Directory, DirectoryVerdict

@@ -21,6 +21,9 @@ class FailingWriter:
         self.batches.append(batch)
         return 0
 
+    def wait_durable(self, ticket: int, timeout_seconds: float = 10.0) -> None:
+        self._refuse_when_full()
+
     def note_dropped(self, listener: str, total_dropped: int) -> None:
         self.dropped[listener] = total_dropped
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive.event_record import decode_event
-from archive.spool import read_spool_file
+from archive.spool_read import read_spool_file
 from collector.receivers import Receiver, RecordWriter
 
 DEADLINE_SECONDS = 20.0

@@ -13,8 +13,9 @@ import pytest
 import collector.service as service
 from archive.clock import SystemClock
 from collector.errors import CollectorError
+from collector.listeners import Listener
 from collector.receivers import ReceiverCounters
-from collector.service import CollectorSettings, Listener, run_collector
+from collector.service import CollectorSettings, run_collector
 from collector.service_status import udp_memory_warning
 from tests.collector.net.spool_reading import DEADLINE_SECONDS, read_records, wait_until
 
@@ -129,7 +130,7 @@ def test_a_receiver_that_dies_ends_the_collector(tmp_path: Path, monkeypatch: py
         def close(self) -> None:
             return
 
-    monkeypatch.setattr(service, "_open_receiver", lambda listener, clock: DyingReceiver())
+    monkeypatch.setattr(service, "open_receivers", lambda *_: [DyingReceiver()])
     monkeypatch.setattr(service, "STATUS_INTERVAL_SECONDS", 0.01)
     settings = settings_of(tmp_path, Listener("syslog", "udp", "", 1))
     with pytest.raises(CollectorError, match="syslog/udp-1") as caught:
