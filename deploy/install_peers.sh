@@ -3,7 +3,7 @@
 # that need a missing peer are skipped by name.
 set -eu
 peers="rsyslog rsyslog-relp rsyslog-gnutls softflowd nfdump tshark freeradius-utils slapd ldap-utils conntrack nftables iproute2
-chromium fonts-noto-core strace procps openssl zstd tcpdump bsdutils"
+chromium fonts-noto-core strace procps openssl zstd tcpdump bsdutils libatomic1"
 missing=""
 for package in $peers; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
