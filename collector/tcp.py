@@ -12,21 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archive.clock import Clock, SystemClock
-from archive.errors import SpoolError
 from collector.allow_list import AllowList
 from collector.commit_queue import CommitQueue, Settled
 from collector.handshakes import Handshakes
-from collector.loss import CONNECTION_REFUSED, REFUSED_SOURCE, SPOOL_WRITE_FAILED, LossAccount
+from collector.loss import CONNECTION_REFUSED, REFUSED_SOURCE, LossAccount
 from collector.receivers import (
     COALESCE_SECONDS,
-    SPOOL_RETRY_SECONDS,
     STOP_POLL_SECONDS,
     ReceiverCounters,
     RecordWriter,
     bind_socket,
 )
 from collector.sources import SourceTable
-from collector.stream_batch import Block, make_batch
+from collector.stream_spool import Block, StreamSpool
 from collector.tcp_connection import Connection, read_source
 
 MAX_CONNECTIONS = 800
@@ -75,11 +73,10 @@ class TcpReceiver:
         self.counters.receive_buffer_bytes = self._listening.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         self._max_connections = max_connections
         self._allow = allow or AllowList()
-        self._sources = sources
-        self._transport = transport
         self._open_connection = open_connection
         self._commits = commits
         self._losses = LossAccount(self.name, self._clock)
+        self._spool = StreamSpool(self.name, transport, self.counters, self._losses, sources, commits)
         self._handshakes = Handshakes()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
@@ -224,25 +221,5 @@ class TcpReceiver:
                 self._selector.modify(connection.socket, connection.events, connection)
 
     def _append(self, writer: RecordWriter, blocks: list[Block]) -> None:
-        blocks = [block for block in blocks if len(block[2])]
-        if not blocks:
-            return
-        batch = make_batch(self.name, self._transport, blocks)
-        if self._sources is not None:
-            self._sources.observe(np.stack([connection.source_address for connection, _, _ in blocks]))
-        try:
-            ticket = writer.append_batch(batch)
-        except (SpoolError, OSError):
-            self.counters.unwritten_records += len(batch)
-            if self._commits is None:
-                self._losses.note(SPOOL_WRITE_FAILED, len(batch))
-            else:  # nothing is lost: the senders were not answered and send again
-                for connection, _, _ in blocks:
-                    self._drop(connection)
-            time.sleep(SPOOL_RETRY_SECONDS)
-            return
-        if self._commits is not None:
-            self._commits.put(ticket, [(connection, received.answers) for connection, received, _ in blocks])
-        self.counters.received_records += len(batch)
-        self.counters.received_bytes += len(batch.payload)
-        self.counters.truncated_records += int(batch.truncated.sum())
+        for connection in self._spool.append(writer, blocks):
+            self._drop(connection)

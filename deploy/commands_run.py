@@ -83,7 +83,8 @@ def _print_addresses(appliance: Appliance) -> None:
         "Phayan is running. Stop it with Ctrl-C.",
         f"  admin pages  {scheme}://{_host(config.admin.address)}:{config.admin.port}/",
         f"  portal       https://{_host(config.portal.address)}:{config.portal.https_port}/",
-        f"  syslog       UDP {_ports(config.syslog.udp_ports)}, TCP {_ports(config.syslog.tcp_ports)}",
+        f"  syslog       UDP {_ports(config.syslog.udp_ports)}, TCP {_ports(config.syslog.tcp_ports)}, "
+        f"TLS {_ports(config.syslog.tls_ports)}, RELP {_ports(config.syslog.relp_ports)}",
         f"  NetFlow      UDP {_ports(config.netflow.ports)}",
         f"  RADIUS       UDP {config.radius.authentication_port}, {config.radius.accounting_port}",
     ]

@@ -12,6 +12,16 @@ from archive.tree import TreeReader
 
 EVIDENCE_LISTENERS = ("syslog", "netflow", "radius-acct", "session", "collector", "radius", "portal")
 """Kinds of listener, and streams of writers, whose losses can hide an answer; the appliance's own audit cannot."""
+HARMLESS_LOSSES = (
+    "refused_source",
+    "tls_handshake_failed",
+    "relp_malformed",
+    "sequence_unusable",
+    "source_silent",
+    "source_returned",
+)
+"""What hides no record of a source we listen to: strangers and failed handshakes were never received from, a RELP
+sender sends again, and a quiet source need not have had anything to say."""
 EVIDENCE_STREAMS = ("collector", "radius", "portal", "identity")
 MAX_UNINDEXED_LEAVES = 20_000
 """Leaves read one by one; of a larger backlog the first ones hold the oldest records."""
@@ -32,10 +42,16 @@ class Coverage:
             "SELECT log, leaf_index, row, toUnixTimestamp64Nano(start) AS start_unix_ns, "
             "toUnixTimestamp64Nano(`end`) AS end_unix_ns, listener, count, how FROM {db}.losses "
             "WHERE start <= fromUnixTimestamp64Nano({end:Int64}, 'UTC') "
-            "AND `end` >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') ORDER BY start LIMIT 100",
-            {"start": start_ns, "end": end_ns},
+            "AND `end` >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') "
+            "AND how NOT IN {harmless:Array(String)} ORDER BY start LIMIT 100",
+            {"start": start_ns, "end": end_ns, "harmless": list(HARMLESS_LOSSES)},
         )
-        return [row for row in rows if row["listener"].partition("/")[0] in EVIDENCE_LISTENERS]
+        return [row for row in rows if can_hide_records(row["listener"], row["how"])]
+
+
+def can_hide_records(listener: str, how: str) -> bool:
+    """Whether a loss of this kind may have taken a record an answer would rest on."""
+    return listener.partition("/")[0] in EVIDENCE_LISTENERS and how not in HARMLESS_LOSSES
 
 
 def measure_coverage(

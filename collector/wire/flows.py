@@ -14,14 +14,14 @@ from archive.decoder import Decoded
 from archive.schema import SCHEMAS
 from collector.wire.chunk_rows import column_array, rows_of_kinds
 from collector.wire.extra_json import json_objects
-from collector.wire.field_values import Column, split_fixed, split_variable
 from collector.wire.flow_columns import SetBounds, map_columns
 from collector.wire.flow_messages import IPFIX, NETFLOW5, NETFLOW5_LAYOUT, Message, read_message
 from collector.wire.flow_nat import nat_events
 from collector.wire.flow_sequences import SequencedMessages
+from collector.wire.flow_split import option_members, split_records
 from collector.wire.flow_tables import exporter_columns, flows_table, nat_table, options_table
 from collector.wire.flow_templates import FlowState, Layout, Origin, WaitingSet
-from collector.wire.ipfix_elements import ElementType, find_element
+from collector.wire.ipfix_elements import ElementType
 from collector.wire.template_sets import read_templates
 
 _TEMPLATE_SETS = {9: (0, 1), IPFIX: (2, 3)}
@@ -164,7 +164,7 @@ def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table
     pieces: dict[str, list[pa.Table]] = {"flows": [], "options": [], "nat": []}
     orders: dict[str, list[np.ndarray]] = {"flows": [], "options": [], "nat": []}
     for layout, data_sets in batch.by_layout.values():
-        columns, sizes = _split(layout, data_sets, counters)
+        columns, sizes = split_records(layout, [one.body for one in data_sets], counters)
         batch.sequenced.add_records([one.message for one in data_sets], sizes, are_options=layout.is_options)
         records = int(sizes.sum())
         if records == 0:
@@ -177,7 +177,7 @@ def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table
         origins = [one.origin for one in kept]
         common = exporter_columns(origins, sizes, [one.template_id for one in kept])
         if layout.is_options:
-            pieces["options"].append(options_table(common, json_objects(records, _members(layout, columns))))
+            pieces["options"].append(options_table(common, json_objects(records, option_members(layout, columns))))
             orders["options"].append(order)
             continue
         bounds = SetBounds(
@@ -206,45 +206,6 @@ def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table
     for name, counter in (("flows", "flow_records"), ("options", "options_records"), ("nat", "nat_events")):
         counters[counter] += tables[name].num_rows if name in tables else 0
     return tables
-
-
-def _split(layout: Layout, data_sets: list[_DataSet], counters: Counter[str]) -> tuple[list[Column], np.ndarray]:
-    """Columns of all records of the sets, and the number of records of each set."""
-    if layout.is_variable:
-        columns, counts, broken = split_variable([bytes(one.body) for one in data_sets], layout.fields)
-        counters["malformed_records"] += broken
-        return columns, np.array(counts, "int64")
-    length = layout.record_bytes
-    sizes = np.array([len(one.body) // length for one in data_sets], "int64")
-    joined = b"".join(one.body[: size * length] for one, size in zip(data_sets, sizes.tolist(), strict=True) if size)
-    records = np.frombuffer(joined, "uint8").reshape(-1, length)
-    return split_fixed(records, layout.fields), sizes
-
-
-def _members(layout: Layout, columns: list[Column]) -> list[tuple[str, ElementType, Column]]:
-    """Elements of an options record. Scope fields of v9 have numbers of their own (RFC 3954 section 6.1)."""
-    members: list[tuple[str, ElementType, Column]] = []
-    for position, (one, column) in enumerate(zip(layout.fields, columns, strict=True)):
-        if not one.length:  # says nothing, and a template could name hundreds for free
-            continue
-        if layout.netflow9 and position < layout.scope_count:
-            name = _NETFLOW9_SCOPES.get(one.number, f"scope{one.number}")
-            members.append((name, ElementType.UNSIGNED, column))
-            continue
-        if one.enterprise == 0 and one.number == 210:
-            continue
-        name, kind = find_element(one.enterprise, one.number, netflow9=layout.netflow9)
-        members.append((name, kind, column))
-    return members
-
-
-_NETFLOW9_SCOPES = {
-    1: "scopeSystem",
-    2: "scopeInterface",
-    3: "scopeLineCard",
-    4: "scopeCache",
-    5: "scopeTemplate",
-}
 
 
 def _in_order(name: str, tables: list[pa.Table], orders: list[np.ndarray]) -> pa.Table:
