@@ -12,10 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from archive.errors import AskError
-from archive.local_rpc import call_local
 from deploy.errors import EX_CONFIG, StartError
 from deploy.layout import Appliance
+from deploy.restart_notes import RestartNotes
 from deploy.signals import stop_on_signals
 
 START_ORDER = (
@@ -97,6 +96,7 @@ class Supervisor:
         self._appliance = appliance
         self._children = [Child(name, commands[name]) for name in START_ORDER if name in commands]
         self._stop = threading.Event()
+        self._notes = RestartNotes(appliance.timers_socket, self._stop)
 
     def run(self, on_ready: Callable[[], None]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP. Raises StartError when a process says that it cannot start as
@@ -154,27 +154,8 @@ class Supervisor:
         child.backoff_seconds = min(child.backoff_seconds * 2, LAST_BACKOFF_SECONDS)
 
     def _note(self, event: str, child: Child, code: int | None) -> None:
-        """Have it sealed, in a thread: the process that writes it may be the one that died."""
-        pid = child.process.pid if child.process else None
-
-        def write() -> None:
-            for _ in range(20):
-                try:
-                    call_local(
-                        self._appliance.timers_socket,
-                        "note",
-                        timeout_seconds=5,
-                        event=event,
-                        process=child.name,
-                        exit_code=code,
-                        pid=pid,
-                    )
-                    return
-                except AskError:
-                    if self._stop.wait(0.5):
-                        return
-
-        threading.Thread(target=write, daemon=True).start()
+        """Have it sealed; the process that writes it may be the one that died."""
+        self._notes.add(event, child.name, code, child.process.pid if child.process else None)
 
     def _announce(self, on_ready: Callable[[], None]) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -112,6 +112,6 @@ def _note(writer: SpoolWriter, clock: Clock, arguments: dict[str, Any]) -> dict[
     event = str(arguments.get("event"))
     if event not in NOTES:
         raise AskError(f"this is no event of the supervisor; valid are {', '.join(NOTES)}", code="bad_request")
-    values = {k: v for k, v in arguments.items() if k in ("process", "exit_code", "pid", "why")}
+    values = {k: v for k, v in arguments.items() if k in ("process", "exit_code", "pid", "happened_unix_ns")}
     writer.wait_durable(writer.append(encode_event(event, clock.unix_ns(), values), listener="system"))
     return {}
