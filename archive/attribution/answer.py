@@ -106,10 +106,7 @@ def _outside_ports(mapping: Interval) -> tuple[int, int]:
 
 
 def _mapping_certainty(question: Question, mapping: Interval, *, alone: bool) -> _Limit:
-    if (
-        question.port is not None
-        and (mapping.first["outside_port_low"], mapping.first["outside_port_high"]) == ANY_PORT
-    ):
+    if question.port is not None and _outside_ports(mapping) == ANY_PORT:
         return Certainty.CANNOT_KNOW, "the source does not report translated ports"
     if question.is_silent_on_destination(mapping) and not alone:
         return Certainty.CANNOT_KNOW, "the translation does not carry its destination"

@@ -1,11 +1,8 @@
 """rsyslog forwards over TLS and RELP; over RELP nothing is lost when our collector goes away in the middle."""
 
-import signal
 import socket
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from collector.tcp import TcpReceiver
 from collector.tls import TlsConnection, make_tls_context
 from tests.collector.net.certificates import Authority
 from tests.collector.net.spool_reading import DEADLINE_SECONDS, read_records, running, wait_until
-from tests.interop.test_rsyslog_senders import RSYSLOGD, missing
+from tests.interop.test_rsyslog_senders import missing, run_rsyslogd
 
 COUNT = 500
 START = """
@@ -39,27 +36,9 @@ action(type="omrelp" Target="127.0.0.1" Port="{port}" Template="raw" timeout="5"
 """
 
 
-@contextmanager
-def rsyslogd(directory: Path, action: str, options: str = "") -> Iterator[Path]:
-    """A private rsyslogd that forwards what is written to the yielded socket."""
-    if RSYSLOGD is None:
-        missing("rsyslogd")
-    config = directory / "rsyslog.conf"
-    config.write_text(START.format(directory=directory, options=options) + action, encoding="ascii")
-    arguments = [RSYSLOGD, "-n", "-f", str(config), "-i", str(directory / "rsyslogd.pid")]
-    with (directory / "rsyslogd.out").open("wb") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=output)
-        try:
-            wait_until(lambda: (directory / "log.sock").exists() or process.poll() is not None)
-            assert process.poll() is None, (directory / "rsyslogd.out").read_text(encoding="utf-8")
-            yield directory / "log.sock"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(DEADLINE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+def rsyslogd(directory: Path, action: str, options: str = "") -> AbstractContextManager[Path]:
+    """An rsyslogd that forwards by `action`."""
+    return run_rsyslogd(directory, START.format(directory=directory, options=options) + action)
 
 
 def need_module(name: str) -> None:

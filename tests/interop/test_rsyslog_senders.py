@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,14 +40,12 @@ def missing(peer: str) -> NoReturn:
 
 
 @contextmanager
-def rsyslogd(directory: Path, port: int, protocol: str, framing: str) -> Iterator[Path]:
+def run_rsyslogd(directory: Path, configuration: str) -> Iterator[Path]:
     """A private rsyslogd that forwards what is written to the yielded socket."""
     if RSYSLOGD is None:
         missing("rsyslogd")
     config = directory / "rsyslog.conf"
-    config.write_text(
-        CONFIG.format(directory=directory, port=port, protocol=protocol, framing=framing), encoding="ascii"
-    )
+    config.write_text(configuration, encoding="ascii")
     arguments = [RSYSLOGD, "-n", "-f", str(config), "-i", str(directory / "rsyslogd.pid")]
     with (directory / "rsyslogd.out").open("wb") as output:
         process = subprocess.Popen(arguments, stdout=output, stderr=output)
@@ -62,6 +60,11 @@ def rsyslogd(directory: Path, port: int, protocol: str, framing: str) -> Iterato
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def rsyslogd(directory: Path, port: int, protocol: str, framing: str) -> AbstractContextManager[Path]:
+    """An rsyslogd that forwards to a port over UDP or TCP."""
+    return run_rsyslogd(directory, CONFIG.format(directory=directory, port=port, protocol=protocol, framing=framing))
 
 
 def receiver_of(protocol: str) -> Receiver:
