@@ -27,6 +27,8 @@ MAX_FORM_BYTES = 64 * 1024
 MAX_SUMMARY_CHARACTERS = 400
 """Of a log line in a result row; the record page shows it whole."""
 OPEN_ENDPOINTS = frozenset({"static", "account.log_in", "account.set_up"})
+MACHINE_ENDPOINTS = frozenset({"static", "metrics.metrics_page"})
+"""Nobody signs in for these, and they set no cookie."""
 NAVIGATION = (
     ("search.search_page", "nav.search"),
     ("who.who_page", "nav.who"),
@@ -67,7 +69,7 @@ def create_app(settings: AdminSettings) -> Flask:
 
 def _before() -> AnyResponse | tuple[str, int] | None:
     g.token, g.operator, g.demo, g.language = "", None, False, choose_language(request)
-    if request.endpoint == "static":
+    if request.endpoint in MACHINE_ENDPOINTS:
         return None
     identify(current_app.extensions["ask"])
     if request.method == "POST" and not form_is_ours(request):
@@ -85,7 +87,7 @@ def _before() -> AnyResponse | tuple[str, int] | None:
 
 
 def _after(response: Response) -> Response:
-    if request.endpoint != "static":
+    if request.endpoint not in MACHINE_ENDPOINTS:
         keep_language(request, response)
         keep_form_secret(response)
     return response

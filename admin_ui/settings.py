@@ -10,6 +10,7 @@ from typing import Any
 class AdminSettings:
     """`address` must be loopback unless `tls_certificate` and `tls_key` (PEM files) are given.
 
+    `metrics_allow` are the networks that read /metrics without signing in, none meaning nobody.
     `report` is called about once a second with counters, the process's sign of life.
     """
 
@@ -23,3 +24,4 @@ class AdminSettings:
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     report: Callable[[dict[str, Any]], None] | None = None
+    metrics_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")

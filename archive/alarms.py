@@ -44,6 +44,24 @@ ALARMS: dict[str, AlarmKind] = {
         "Raise net.core.rmem_max, or send less to this port; the interval is recorded.",
         "เพิ่มค่า net.core.rmem_max หรือลดปริมาณที่ส่งมายังพอร์ตนี้ ช่วงเวลาที่สูญหายถูกบันทึกไว้แล้ว",
     ),
+    "udp_memory": AlarmKind(
+        "The kernel's memory for UDP ran out; datagrams of any program here were lost.",
+        "หน่วยความจำ UDP ของเคอร์เนลเต็ม ข้อมูลที่ส่งมายังเครื่องนี้บางส่วนสูญหาย",
+        "Raise the third value of net.ipv4.udp_mem; the interval is recorded.",
+        "เพิ่มค่าที่สามของ net.ipv4.udp_mem ช่วงเวลาที่สูญหายถูกบันทึกไว้แล้ว",
+    ),
+    "receiver_warning": AlarmKind(
+        "A receiver may lose records in a burst, or cannot watch all of its sources.",
+        "จุดรับข้อมูลอาจรับไม่ทันเมื่อข้อมูลเข้าพร้อมกันมาก หรือเฝ้าดูแหล่งส่งได้ไม่ครบ",
+        "Do what the sentence beside this alarm says, then restart the appliance.",
+        "ทำตามข้อความที่แสดงข้างการเตือนนี้ แล้วเริ่มระบบใหม่",
+    ),
+    "source_silent": AlarmKind(
+        "A device that sent records regularly has stopped.",
+        "อุปกรณ์ที่เคยส่งข้อมูลสม่ำเสมอหยุดส่ง",
+        "Check the device, its network and its logging settings. What it does not send cannot be kept.",
+        "ตรวจอุปกรณ์ เครือข่าย และการตั้งค่าส่งบันทึก ข้อมูลที่ไม่ได้ส่งมาย่อมเก็บไว้ไม่ได้",
+    ),
     "disk_filling": AlarmKind(
         "The disk is filling up.",
         "พื้นที่ดิสก์ใกล้เต็ม",

@@ -1,11 +1,13 @@
 """File operations with their durability said. The only place that calls fsync outside the spool and segments."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 PRIVATE_FILE_MODE = 0o600
+MAX_PARTS = 1024
+"""IOV_MAX of Linux."""
 
 
 def sync_directory(directory: Path) -> None:
@@ -39,6 +41,16 @@ def write_all(descriptor: int, data: bytes | memoryview) -> None:
     while view:
         written = os.write(descriptor, view)
         view = view[written:]
+
+
+def write_parts(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
+    """Write the parts one after another, without joining them first. Raises OSError as the kernel gives it."""
+    if len(parts) > MAX_PARTS:
+        write_all(descriptor, b"".join(parts))
+        return
+    written = os.writev(descriptor, parts)
+    if written < sum(map(len, parts)):
+        write_all(descriptor, memoryview(b"".join(parts))[written:])
 
 
 def make_directory(path: Path, *, mode: int = 0o755) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from archive.addresses import parse_address
 from archive.decoder import Decoded, listener_kind
 from archive.errors import ArchiveFormatError
 from archive.event_record import decode_event, parse_moment
@@ -29,6 +30,14 @@ def _audit_row(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _address(value: Any) -> bytes | None:
+    """16 bytes of the source a record names; None where it names none or says that it is unknown."""
+    try:
+        return parse_address(value) if isinstance(value, str) else None
+    except ArchiveFormatError:
+        return None
+
+
 def _loss_row(record: dict[str, Any]) -> dict[str, Any]:
     count = record.get("count")
     moments = [parse_moment(record.get(name, record["time_unix_ns"])) for name in ("from_unix_ns", "to_unix_ns")]
@@ -36,9 +45,9 @@ def _loss_row(record: dict[str, Any]) -> dict[str, Any]:
         # Turned round where the wall clock was set back in between, so that the loss still covers an interval.
         "start": min(moments),
         "end": max(moments),
-        "sender_address": None,
+        "sender_address": _address(record.get("source")),
         "listener": _text(record.get("listener", "")),
-        "count": count if isinstance(count, int) and 0 <= count <= MAX_COUNT else None,
+        "count": count if type(count) is int and 0 <= count <= MAX_COUNT else None,
         "how": _text(record.get("how", "")),
         "details": _text({k: v for k, v in record.items() if k not in ("v", "event")}),
     }

@@ -64,6 +64,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     # One record described by an options template: what an exporter says of itself.
     "options": pa.schema([*_COMMON, *_EXPORTER, _field("elements", _TEXT)]),
     # One syslog line, always, whether understood or not. `source_*`/`destination_*` are extracted from the line.
+    # `repeated`: may be the same message as an earlier row, which its RELP sender saw unanswered and sent again.
     "logs": pa.schema(
         [
             *_COMMON,
@@ -90,6 +91,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("action", _TEXT),
             _field("user", _TEXT),
             _field("truncated", pa.bool_()),
+            _field("repeated", pa.bool_()),
         ]
     ),
     # One event of a translation. `event`: open, update, close. `kind`: session, binding, block, flow.

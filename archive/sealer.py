@@ -7,12 +7,13 @@ the spool file. A start is the same path: what the head does not cover is cut of
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archive.chunk import batches_to_table, encode_chunk
+from archive.chunk import ChunkEncoder, batches_to_table
 from archive.clock import Clock, SystemClock
 from archive.durable import replace_file
 from archive.errors import ArchiveIntegrityError, ArchiveStateError
@@ -22,13 +23,20 @@ from archive.leaf import StoredChunk, decode_leaf, encode_leaf, spool_leaf_field
 from archive.note import Checkpoint
 from archive.origin import ArchivePaths
 from archive.segment import SegmentWriter, cut_segments, utc_day
+from archive.spool import CLOSE_AT_BYTES
 from archive.spool_format import SpoolFile
 from archive.spool_read import is_spool_file, read_spool_file
 from archive.tree import TreeReader, TreeWriter
 
 NS = 1_000_000_000
+SPOOL_ROOM_BYTES = CLOSE_AT_BYTES + 1024 * 1024
+"""A spool file is closed at 4 MiB and the last batch is rarely longer than the rest."""
 HEAD_INTERVAL_SECONDS = 10.0
 """At most one checkpoint in this time: witnesses and readers are asked no oftener."""
+TIMESTAMP_TICK_NS = 20_000_000
+"""File times advance by a timer tick, at most 10 ms; twice that."""
+FULL_LOOK_SECONDS = 1
+"""Spool folders are looked through at least this often."""
 HEARTBEAT_SECONDS = 300.0
 """A silent log still signs, so that silence differs from a stopped or truncated log."""
 CLOCK_TOLERANCE_NS = NS
@@ -69,8 +77,12 @@ class Sealer:
         self._origin = paths.origin()
         self._head = HeadFile(paths.head, keys.verifier_key(self._origin))
         self._segments = SegmentWriter(paths.segments)
+        self._encoder = ChunkEncoder()
+        self._room = bytearray(SPOOL_ROOM_BYTES)
         self._streams: dict[str, StreamEnd] = {}
         self._sealed_spool: list[Path] = []
+        self._folder_times: dict[Path, int] = {}
+        self._looked_monotonic_ns = self._clock.monotonic_ns() - FULL_LOOK_SECONDS * NS
         self.sealed_records = 0
         self.sealed_files = 0
         self._recover()
@@ -85,7 +97,7 @@ class Sealer:
         """Leaves not yet covered by a signed checkpoint."""
         return self._tree.size - self._published.size
 
-    def run_once(self) -> int:
+    def run_once(self, *, full_look: bool = False) -> int:
         """Seal every spool file there is, publish a head if one is due. Returns the number of files sealed.
 
         Raises OSError after the other streams were sealed and the head was published: a file that cannot be read or
@@ -94,7 +106,7 @@ class Sealer:
         self._note_clock()
         sealed = 0
         failure: OSError | None = None
-        for folder in sorted(path for path in self._paths.spool.glob("*") if path.is_dir()):
+        for folder in self._changed_folders(full_look):
             try:
                 for path in self._ready_files(folder):
                     self._seal_file(path)
@@ -103,6 +115,7 @@ class Sealer:
                     self._publish_if_due()
             except OSError as error:
                 failure = failure or error
+                self._folder_times[folder] = 0
         self._publish_if_due()
         if failure is not None:
             raise failure
@@ -130,6 +143,26 @@ class Sealer:
 
     # Sealing one file
 
+    def _changed_folders(self, full_look: bool) -> list[Path]:
+        """Spool folders in which a file was begun or closed since the last look, and now and then all of them: a
+        writer that dies changes nothing but gives its lock up. A look costs one system call a stream instead of one a
+        file, so that waiting costs next to nothing.
+        """
+        now = self._clock.monotonic_ns()
+        if full_look or now - self._looked_monotonic_ns >= FULL_LOOK_SECONDS * NS:
+            self._looked_monotonic_ns = now
+            folders = [path for path in self._paths.spool.glob("*") if path.is_dir()]
+            self._folder_times = dict.fromkeys(folders, 0)
+        found = []
+        for folder, seen_ns in sorted(self._folder_times.items()):
+            changed_ns = folder.stat().st_mtime_ns
+            if changed_ns != seen_ns:
+                # Within one tick of the file system's clock another change leaves the same time.
+                settled = time.time_ns() - changed_ns > TIMESTAMP_TICK_NS
+                self._folder_times[folder] = changed_ns if settled else 0
+                found.append(folder)
+        return found
+
     def _ready_files(self, folder: Path) -> Iterator[Path]:
         """Closed files and the open files of dead writers of one stream, in sequence order."""
         waiting = set(self._sealed_spool)
@@ -142,7 +175,7 @@ class Sealer:
                 yield path
 
     def _seal_file(self, path: Path) -> None:
-        spool = read_spool_file(path)
+        spool = read_spool_file(path, self._room)
         previous = self._streams.get(spool.stream)
         if previous is not None and spool.sequence <= previous.spool_sequence:
             raise ArchiveStateError(
@@ -162,10 +195,10 @@ class Sealer:
     def _store_chunk(self, spool: SpoolFile) -> tuple[StoredChunk | None, tuple[int, int]]:
         if not spool.records:
             return None, (0, 0)
-        table = batches_to_table(spool.batches)
+        table = batches_to_table(spool.data, spool.batches)
         arrival = table.column("received_unix_ns").to_numpy()
         first, last = int(arrival.min()), int(arrival.max())
-        return self._segments.append(spool.stream, utc_day(first), encode_chunk(table)), (first, last)
+        return self._segments.append(spool.stream, utc_day(first), self._encoder.encode(table)), (first, last)
 
     def _append_leaf(self, kind: str, fields: dict[str, Any]) -> tuple[int, bytes]:
         self._last_leaf_monotonic_ns = self._clock.monotonic_ns()

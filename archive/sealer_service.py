@@ -60,7 +60,7 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
                 stop.wait(IDLE_SECONDS)
         # Writers close their files when they stop; what they left is sealed before the sealer goes.
         try:
-            sealer.run_once()
+            sealer.run_once(full_look=True)
         except OSError as error:
             log.error("the last files were not sealed: %s", error)
     finally:

@@ -49,7 +49,6 @@ class SegmentWriter:
             self._numbers[key] += 1
             path = folder / f"{self._numbers[key]:06d}.seg"
         created = not path.exists()
-        expected = hashlib.sha256(frame).hexdigest()
         offset = 0 if created else path.stat().st_size
         try:
             with open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o640) as descriptor:
@@ -65,10 +64,10 @@ class SegmentWriter:
             with suppress(OSError):
                 self._cut_back()
             raise
-        if hashlib.sha256(stored).hexdigest() != expected:
+        if stored != frame:
             self._numbers[key] += 1
             raise ArchiveIntegrityError(f"segment {path.name} does not read back as written", code="read_back")
-        return StoredChunk(f"{stream}/{day}/{path.name}", offset, len(frame), expected)
+        return StoredChunk(f"{stream}/{day}/{path.name}", offset, len(frame), hashlib.sha256(stored).hexdigest())
 
     def _cut_back(self) -> None:
         """Take back what failed appends left. Raises OSError while the disk refuses: nothing is appended before, so

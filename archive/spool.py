@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from archive.clock import Clock, SystemClock
-from archive.durable import make_directory, sync_directory, write_all
+from archive.durable import make_directory, sync_directory, write_all, write_parts
 from archive.errors import SpoolError
 from archive.event_record import encode_event
+from archive.spool_batch import Batch, ReadBatch
 from archive.spool_format import (
     FRAME_HEADER,
     HEADER_FRAME,
     MAX_FRAME_BODY_BYTES,
     NOTE_FRAME,
-    Batch,
-    encode_batch_frame,
+    batch_frame_parts,
     encode_json_frame,
 )
 from archive.spool_read import DURABLE_MARK, is_spool_file
@@ -38,6 +38,8 @@ CLOSE_AFTER_SECONDS = 10.0
 """Bounds the delay between received and sealed on a quiet stream."""
 COMMIT_INTERVAL_SECONDS = 0.1
 """Unacknowledged records become durable within this time; a power failure can lose no more of them."""
+IDLE_SECONDS = 0.5
+"""Longest the committing thread sleeps while nothing is to be made durable; a file is closed at most so late."""
 MAX_FAILED_RANGES = 1000
 """Abandoned files remembered for waiters, who wait at most seconds; older ones have been answered."""
 NS = 1_000_000_000
@@ -74,6 +76,7 @@ class SpoolWriter:
         self._durable_ticket = -1
         self._failed_tickets: list[tuple[int, int]] = []
         self._waiters = 0
+        self._idle = False
         self._received_total = 0
         self._dropped: dict[str, int] = {}
         self._dropped_written: dict[str, int] = {}
@@ -128,22 +131,25 @@ class SpoolWriter:
             )
         )
 
-    def append_batch(self, batch: Batch) -> int:
+    def append_batch(self, batch: Batch | ReadBatch) -> int:
         """Append records in order; a file never spans a UTC day, so a batch over midnight is cut in two."""
         if not len(batch):
             return self._next_ticket - 1
-        days = batch.received_unix_ns // DAY_NS
+        first, last = int(batch.received_unix_ns.min()) // DAY_NS, int(batch.received_unix_ns.max()) // DAY_NS
+        if first == last:
+            return self._append_one_day(batch, first)
         ticket = -1
+        days = batch.received_unix_ns // DAY_NS
         for day in np.unique(days):
-            part = batch if days[0] == day == days[-1] else batch.take(days == day)
-            ticket = self._append_one_day(part, int(day))
+            ticket = self._append_one_day(batch.take(days == day), int(day))
         return ticket
 
-    def _append_one_day(self, batch: Batch, day: int) -> int:
-        frame = encode_batch_frame(batch)
-        if len(frame) - FRAME_HEADER.size > MAX_FRAME_BODY_BYTES:
+    def _append_one_day(self, batch: Batch | ReadBatch, day: int) -> int:
+        parts = batch_frame_parts(batch)
+        frame_bytes = sum(map(len, parts))
+        if frame_bytes - FRAME_HEADER.size > MAX_FRAME_BODY_BYTES:
             # No reader accepts such a frame: it would hide every record after it.
-            raise SpoolError(f"stream {self._stream}: {len(frame)} bytes are too long", code="record_too_large")
+            raise SpoolError(f"stream {self._stream}: {frame_bytes} bytes are too long", code="record_too_large")
         with self._changed:
             if self._closing:
                 raise SpoolError(f"stream {self._stream} is closed", code="spool_closed")
@@ -154,15 +160,17 @@ class SpoolWriter:
                 self._open_file()
             self._day = day
             try:
-                write_all(self._descriptor, frame)
+                write_parts(self._descriptor, parts)
             except OSError as error:
                 self._abandon_file()
                 raise SpoolError(f"stream {self._stream}: {error.strerror}", code="spool_write") from error
-            self._size += len(frame)
+            self._size += frame_bytes
             self._records += len(batch)
             self._received_total += len(batch)
             ticket = self._next_ticket
             self._next_ticket += 1
+            if self._idle:
+                self._changed.notify_all()
             if self._size >= CLOSE_AT_BYTES:
                 self._close_file()
                 # This record is durable already; if no file can be begun now, the next append says so.
@@ -325,7 +333,11 @@ class SpoolWriter:
     def _commit_forever(self) -> None:
         while True:
             with self._changed:
-                if not self._waiters or self._durable_ticket >= self._next_ticket - 1:
+                if self._durable_ticket >= self._next_ticket - 1:
+                    self._idle = True
+                    self._changed.wait(IDLE_SECONDS)
+                    self._idle = False
+                if not self._waiters and not self._closing and self._durable_ticket < self._next_ticket - 1:
                     self._changed.wait(COMMIT_INTERVAL_SECONDS)
                 if self._closing:
                     return

@@ -1,15 +1,17 @@
 """Reading the spool: what the sealer takes from a file, and what `status` counts in a folder. Writes nothing."""
 
+import os
 import struct
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from archive.durable import open_descriptor
 from archive.errors import ArchiveFormatError
+from archive.spool_batch import Batch
 from archive.spool_format import (
-    DATA_FRAME,
     HEADER_FRAME,
-    Batch,
+    RECORD_FRAMES,
     SpoolFile,
     count_records,
     decode_batch,
@@ -28,9 +30,14 @@ def is_spool_file(path: Path) -> bool:
     return path.suffix in (".open", ".spool") and len(stem) == SEQUENCE_DIGITS and stem.isascii() and stem.isdigit()
 
 
-def read_spool_file(path: Path) -> SpoolFile:
-    """Read a spool file, closed or left open by a dead writer, up to its last whole frame."""
-    data = path.read_bytes()
+def read_spool_file(path: Path, room: bytearray | None = None) -> SpoolFile:
+    """Read a spool file, closed or left open by a dead writer, up to its last whole frame.
+
+    Into `room` where it fits, which spares the kernel fresh pages for every file; the result is then valid until the
+    next use of the room. Not mapped: a writer that cuts its file short, or a bad disk, would end the sealer by a
+    signal.
+    """
+    data = _read_into(path, room)
     header: dict[str, Any] = {}
     closing: dict[str, Any] = {}
     batches: list[Batch] = []
@@ -39,7 +46,7 @@ def read_spool_file(path: Path) -> SpoolFile:
         try:
             if frame.magic == HEADER_FRAME:
                 header = decode_json_frame(frame)
-            elif frame.magic == DATA_FRAME:
+            elif frame.magic in RECORD_FRAMES:
                 batches.append(decode_batch(frame))
             else:
                 closing = decode_json_frame(frame)
@@ -47,7 +54,18 @@ def read_spool_file(path: Path) -> SpoolFile:
             # What no correct writer makes must not keep the sealer from the files after it: torn from here on.
             break
         end = frame.end_offset
-    return SpoolFile(path, path.parent.name, int(path.stem), header, closing, batches, len(data) - end)
+    return SpoolFile(path, path.parent.name, int(path.stem), header, closing, batches, len(data) - end, data)
+
+
+def _read_into(path: Path, room: bytearray | None) -> memoryview:
+    with open_descriptor(path, os.O_RDONLY) as descriptor:
+        size = os.fstat(descriptor).st_size
+        buffer = room if room is not None and size <= len(room) else bytearray(size)
+        view = memoryview(buffer)[:size]
+        done = 0
+        while done < size and (count := os.readv(descriptor, [view[done:]])):
+            done += count
+        return view[:done]
 
 
 def count_spool_records(directory: Path, stream: str) -> dict[int, int]:

@@ -17,13 +17,15 @@ from archive.schema import ADDRESS, SCHEMAS, TIME, UNKNOWN_ADDRESS
 from collector.errors import CollectorError, InputFileError
 from collector.wire.addresses import format_address
 from collector.wire.capture import is_capture, read_frames
+from collector.wire.datagram_kind import kind_of_datagram
 from collector.wire.datagram_split import split_datagrams, starts_message
 from collector.wire.flows import FlowDecoder
 from collector.wire.packets import read_datagram
+from collector.wire.sflow import SFlowDecoder
+from collector.wire.sflow_split import split_sflow_datagrams, starts_sflow
 from collector.wire.syslog import SyslogDecoder
 
-KINDS = ("auto", "netflow", "syslog")
-SYSLOG_PORTS = frozenset({514, 1514, 5514, 6514})
+KINDS = ("auto", "netflow", "sflow", "syslog")
 BATCH_BYTES = 4 * 1024 * 1024
 """Payload decoded at once, the size of a spool file."""
 BATCH_RECORDS = 20_000
@@ -62,7 +64,7 @@ def decode_files(
     if kind not in KINDS:
         raise CollectorError(f"Unknown kind {kind!r}; choose one of {', '.join(KINDS)}.", code="collector_unknown_kind")
     counters = Counter() if counters is None else counters
-    decoders = (FlowDecoder(), SyslogDecoder(zone))
+    decoders = (FlowDecoder(), SFlowDecoder(), SyslogDecoder(zone))
     states: list[Any] = [decoder.initial_state() for decoder in decoders]
     waiting = 0
     for leaf_index, batch in enumerate(_batches(_records(paths, kind, counters))):
@@ -89,6 +91,9 @@ def _records(paths: Iterable[str | Path], kind: str, counters: Counter[str]) -> 
             raise InputFileError(f"Cannot read {path}: {reason}.") from error
         if is_capture(bytes(content[:4])):
             yield from _capture_records(content, kind, counters)
+        elif kind == "sflow" or (kind == "auto" and starts_sflow(content)):
+            for datagram in split_sflow_datagrams(content):
+                yield _Record("sflow", modified_unix_ns, UNKNOWN_ADDRESS, 0, False, datagram)
         elif kind == "netflow" or (kind == "auto" and starts_message(content)):
             for datagram in split_datagrams(content):
                 yield _Record("netflow", modified_unix_ns, UNKNOWN_ADDRESS, 0, False, datagram)
@@ -122,15 +127,10 @@ def _capture_records(content: Any, kind: str, counters: Counter[str]) -> Iterato
         datagram = read_datagram(frame, counters)
         if datagram is None:
             continue
-        found = kind
-        if kind == "auto":
-            if starts_message(datagram.payload):
-                found = "netflow"
-            elif datagram.destination_port in SYSLOG_PORTS or datagram.payload[:1] == b"<":
-                found = "syslog"
-            else:
-                counters["other_packets"] += 1
-                continue
+        found = kind_of_datagram(datagram) if kind == "auto" else kind
+        if found is None:
+            counters["other_packets"] += 1
+            continue
         unix_ns = min(frame.unix_ns, 2**63 - 1)
         yield _Record(
             found,

@@ -30,50 +30,60 @@ class NewlineFramer:
     malformed = False
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self.rest = b""
         self._inside_long_line = False
 
-    def feed(self, data: bytes) -> Frames | None:
-        """Frames completed by `data`. Cost: linear in `data` plus, when a frame ends, in the rest before."""
-        has_end = NEWLINE in data
-        if not has_end and len(self._rest) + len(data) <= MAX_FRAME_BYTES:
-            self._rest += data
+    def cut(self, block: memoryview) -> Frames | None:
+        """Cost: linear in what came after `rest`, which holds no newline."""
+        known = len(self.rest)
+        octets = np.frombuffer(block, np.uint8)
+        ends = np.flatnonzero(octets[known:] == NEWLINE[0])
+        count = len(ends)
+        if not count and len(block) <= MAX_FRAME_BYTES:
+            self.rest = bytes(block)
             return None
-        block = bytes(self._rest) + data if self._rest else data
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == NEWLINE[0])
-        lines_end = int(ends[-1]) + 1 if len(ends) else 0
-        lengths = np.diff(ends, prepend=-1) - 1
-        whole_pieces = max(len(block) - lines_end - 1, 0) // MAX_FRAME_BYTES
-        cut_at = lines_end + whole_pieces * MAX_FRAME_BYTES
-        self._rest = bytearray(block[cut_at:])
-        payload = block[:lines_end].replace(NEWLINE, b"") + block[lines_end:cut_at]
-        truncated = np.zeros(len(lengths), np.uint8)
-        if len(lengths):
+        if known:
+            ends += known
+        lines_end = int(ends[-1]) + 1 if count else 0
+        lengths = np.empty(count, np.int64)
+        lengths[:1] = ends[:1]
+        np.subtract(ends[1:], ends[:-1] + 1, out=lengths[1:])
+        gaps = np.ones(count, np.uint8)
+        gaps[:1] = 0
+        truncated = np.zeros(count, np.uint8)
+        if count:
             truncated[0] = self._inside_long_line
             self._inside_long_line = False
-        if lengths.size and lengths.max() > MAX_FRAME_BYTES:
-            lengths, truncated = _split_long_lines(lengths, truncated)
+        whole_pieces = max(len(block) - lines_end - 1, 0) // MAX_FRAME_BYTES
+        end = lines_end - 1
+        if count and lengths.max() > MAX_FRAME_BYTES:
+            lengths, truncated, gaps = _split_long_lines(lengths, truncated, gaps)
         if whole_pieces:
             self._inside_long_line = True
+            end = lines_end + whole_pieces * MAX_FRAME_BYTES
             lengths = np.append(lengths, [MAX_FRAME_BYTES] * whole_pieces)
             truncated = np.append(truncated, np.ones(whole_pieces, np.uint8))
-        return Frames(payload, lengths.astype(np.uint32), truncated)
+            gaps = np.append(gaps, np.zeros(whole_pieces, np.uint8))
+            gaps[-whole_pieces] = 1 if count else 0
+        self.rest = bytes(block[max(end, lines_end) :])
+        return Frames(block[:end], lengths.astype(np.uint32), truncated, gaps)
 
     def finish(self) -> Frames | None:
         """The last line when the stream ended without a newline."""
-        rest = bytes(self._rest)
-        self._rest.clear()
+        rest, self.rest = self.rest, b""
         return make_frame(rest, truncated=self._inside_long_line) if rest else None
 
 
 def _split_long_lines(
-    lengths: NDArray[np.int64], truncated: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    lengths: NDArray[np.int64], truncated: NDArray[np.uint8], gaps: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.uint8]]:
     pieces = np.maximum(-(-lengths // MAX_FRAME_BYTES), 1)
     long = pieces > 1
     split = np.full(int(pieces.sum()), MAX_FRAME_BYTES, np.int64)
     split[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * MAX_FRAME_BYTES
-    return split, np.repeat(truncated | long, pieces)
+    split_gaps = np.zeros(len(split), np.uint8)
+    split_gaps[np.cumsum(pieces) - pieces] = gaps
+    return split, np.repeat(truncated | long, pieces), split_gaps
 
 
 class StreamFramer:
@@ -92,18 +102,20 @@ class StreamFramer:
     def malformed(self) -> bool:
         return self._framer is not None and self._framer.malformed
 
-    def feed(self, data: bytes) -> Frames | None:
-        """Frames completed by `data`; never raises."""
+    @property
+    def rest(self) -> bytes:
+        return self._start if self._framer is None else self._framer.rest
+
+    def cut(self, block: memoryview) -> Frames | None:
         if self._framer is None:
-            data = self._start + data
-            if not data or _MAYBE_OCTET_COUNTED.match(data):
-                self._start = data
+            start = bytes(block[: MAX_LENGTH_DIGITS + 1])
+            if not start or _MAYBE_OCTET_COUNTED.match(start):
+                self._start = start
                 return None
-            self._framer = OctetCountingFramer() if _OCTET_COUNTED.match(data) else NewlineFramer()
-        return self._framer.feed(data)
+            self._framer = OctetCountingFramer() if _OCTET_COUNTED.match(start) else NewlineFramer()
+        return self._framer.cut(block)
 
     def finish(self) -> Frames | None:
-        """What is left when the stream ends."""
         if self._framer is None:
             return make_frame(self._start, truncated=False) if self._start else None
         return self._framer.finish()

@@ -12,28 +12,44 @@ takes any UDP datagram takes this too. Bounds the memory of a connection that ne
 MAX_LENGTH_DIGITS = len(str(MAX_FRAME_BYTES))
 
 
+Octets = bytes | memoryview
+
+
 @dataclass(frozen=True)
 class Frames:
-    """Messages in order: `payload` one after another, `lengths` uint32[n], `truncated` uint8[n]."""
+    """Messages in order, as they lay in what was read.
 
-    payload: bytes
+    `payload` holds them one after another, each behind `gaps` uint8[n] bytes of framing; `lengths` uint32[n],
+    `truncated` uint8[n].
+    """
+
+    payload: Octets
     lengths: NDArray[np.uint32]
     truncated: NDArray[np.uint8]
+    gaps: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.lengths)
 
 
 class Framer(Protocol):
-    """`malformed` is true once the place of the next frame is lost; the caller then closes the connection."""
+    """`rest` is what has been read of an unfinished frame: the caller puts it before the next bytes.
+
+    `malformed` is true once the place of the next frame is lost; the caller then closes the connection.
+    """
 
     malformed: bool
+    rest: bytes
 
-    def feed(self, data: bytes) -> Frames | None: ...
+    def cut(self, block: memoryview) -> Frames | None:
+        """Frames in a block that begins with `rest`, views of it; `rest` becomes what is left. Never raises."""
+        ...
 
-    def finish(self) -> Frames | None: ...
+    def finish(self) -> Frames | None:
+        """What is left when the stream ends."""
+        ...
 
 
 def make_frame(payload: bytes, *, truncated: bool) -> Frames:
     """One message."""
-    return Frames(payload, np.array([len(payload)], np.uint32), np.array([truncated], np.uint8))
+    return Frames(payload, np.array([len(payload)], np.uint32), np.array([truncated], np.uint8), np.zeros(1, np.uint8))

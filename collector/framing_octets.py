@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.framing_frames import MAX_FRAME_BYTES, MAX_LENGTH_DIGITS, Frames, make_frame
-from collector.receivers_gather import gather_pieces
 
 SPACE, LESS_THAN, ZERO = ord(" "), ord("<"), ord("0")
 GUESS_AT_BYTES = 2_048
@@ -18,18 +17,17 @@ class OctetCountingFramer:
 
     def __init__(self) -> None:
         self.malformed = False
-        self._rest = bytearray()
+        self.rest = b""
         self._wanted_bytes = 0
 
-    def feed(self, data: bytes) -> Frames | None:
-        """Frames completed by `data`. Nothing is scanned again while one frame is incomplete."""
-        if len(self._rest) + len(data) < self._wanted_bytes:
-            self._rest += data
+    def cut(self, block: memoryview) -> Frames | None:
+        """Nothing is scanned again while one frame is incomplete."""
+        if len(block) < self._wanted_bytes:
+            self.rest = bytes(block)
             return None
-        block = bytes(self._rest) + data if self._rest else data
         starts, lengths, position = _guess_frames(block) if len(block) >= GUESS_AT_BYTES else _NOTHING
         walked_starts, walked_lengths, end = self._walk(block, position)
-        self._rest = bytearray(block[end:])
+        self.rest = bytes(block[end:])
         if walked_starts:
             starts = np.append(starts, np.array(walked_starts, np.int64))
             lengths = np.append(lengths, np.array(walked_lengths, np.int64))
@@ -37,28 +35,31 @@ class OctetCountingFramer:
         if self.malformed:
             starts, lengths = np.append(starts, end), np.append(lengths, len(block) - end)
             truncated = np.append(truncated, np.uint8(1))
-            self._rest.clear()
+            end = len(block)
+            self.rest = b""
         if not len(lengths):
             return None
-        return Frames(gather_pieces(block, starts, lengths), lengths.astype(np.uint32), truncated)
+        gaps = starts.astype(np.uint8)
+        gaps[1:] = starts[1:] - starts[:-1] - lengths[:-1]
+        return Frames(block[:end], lengths.astype(np.uint32), truncated, gaps)
 
     def finish(self) -> Frames | None:
         """The frame the stream ended in, without its length where that was whole, flagged truncated."""
-        rest = bytes(self._rest)
-        self._rest.clear()
+        rest, self.rest = self.rest, b""
         space = rest.find(b" ", 0, MAX_LENGTH_DIGITS + 1)
         message = rest[space + 1 :]
         return make_frame(message, truncated=True) if rest else None
 
-    def _walk(self, block: bytes, position: int) -> tuple[list[int], list[int], int]:
+    def _walk(self, block: memoryview, position: int) -> tuple[list[int], list[int], int]:
         """Frames from `position` one by one, and where the first incomplete or malformed one begins."""
         starts: list[int] = []
         lengths: list[int] = []
         size = len(block)
         self._wanted_bytes = 0
         while position < size:
-            space = block.find(b" ", position, position + MAX_LENGTH_DIGITS + 1)
-            digits = block[position:space] if space >= 0 else block[position : position + MAX_LENGTH_DIGITS + 1]
+            head = bytes(block[position : position + MAX_LENGTH_DIGITS + 1])
+            space = head.find(b" ")
+            digits = head[:space] if space >= 0 else head
             if not digits.isdigit() or digits[0] == ZERO or len(digits) > MAX_LENGTH_DIGITS:
                 self.malformed = True
                 break
@@ -68,11 +69,12 @@ class OctetCountingFramer:
             if length > MAX_FRAME_BYTES:
                 self.malformed = True
                 break
-            end = space + 1 + length
+            start = position + space + 1
+            end = start + length
             if end > size:
                 self._wanted_bytes = end - position
                 break
-            starts.append(space + 1)
+            starts.append(start)
             lengths.append(length)
             position = end
         return starts, lengths, position
@@ -81,7 +83,7 @@ class OctetCountingFramer:
 _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), 0)
 
 
-def _guess_frames(block: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+def _guess_frames(block: memoryview) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Frames found without a loop, and where the first one not found begins; a prefix of what the loop would
     find.
 
@@ -91,10 +93,14 @@ def _guess_frames(block: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], i
     it.
     """
     octets = np.frombuffer(block, np.uint8)
-    spaces = np.flatnonzero((octets[:-1] == SPACE) & (octets[1:] == LESS_THAN))
+    spaces = np.flatnonzero(octets[1:] == LESS_THAN)
+    spaces = spaces[octets[spaces] == SPACE]
     count = len(spaces)
     if count < 2 or not 1 <= spaces[0] <= MAX_LENGTH_DIGITS:
         return _NOTHING
+    equal = _guess_equal_digits(octets, spaces)
+    if equal is not None:
+        return equal
     distance = np.diff(spaces) - 1
     digits = np.zeros(count, np.int64)
     message = np.full(count, -1, np.int64)
@@ -118,3 +124,24 @@ def _guess_frames(block: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], i
         return _NOTHING
     starts, lengths = spaces[:found] + 1, message[:found]
     return starts, lengths, int(starts[-1] + lengths[-1])
+
+
+def _guess_equal_digits(
+    octets: NDArray[np.uint8], spaces: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int] | None:
+    """The guess where every MSG-LEN has as many digits as the first, the usual case; None where one has not."""
+    digits = int(spaces[0])
+    if (spaces < digits).any():
+        return None
+    value = np.zeros(len(spaces), np.int64)
+    for place in range(1, digits + 1):
+        digit = octets[spaces - place] - np.uint8(ZERO)
+        if digit.max() > 9:
+            return None
+        value += digit.astype(np.int64) * 10 ** (place - 1)
+    if not digit.all() or value.max() > MAX_FRAME_BYTES:
+        return None
+    starts = spaces + 1
+    if (starts[:-1] + value[:-1] != starts[1:] - (digits + 1)).any():
+        return None
+    return starts[:-1], value[:-1], int(starts[-2] + value[-2])

@@ -18,13 +18,14 @@ from collector.tls import TlsConnection, make_tls_context
 from collector.udp import UdpReceiver
 
 STREAM_TRANSPORTS = ("tcp", "tls", "relp")
+UDP_KINDS = ("syslog", "netflow", "sflow")
 OTHER_DESCRIPTORS = 128
 """Kept free of connections: the spool's files, listening and UDP sockets, what Python itself opens."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """One port. `kind` is syslog or netflow, `transport` udp, tcp, tls or relp (netflow: udp alone).
+    """One port. `kind` is syslog, netflow or sflow, `transport` udp, tcp, tls or relp (netflow, sflow: udp alone).
 
     `allow` are networks of allowed sources, none meaning everybody. `receivers` is how many sockets share a UDP port.
     A source that sent regularly is missed after `silence_seconds`, 0 for never.
@@ -79,7 +80,7 @@ def open_receivers(
         allow = AllowList(listener.allow)
     except ValueError as error:
         raise CollectorError(f"{listener.name}: {error}.", code="listener_setting") from error
-    if listener.kind in ("syslog", "netflow") and listener.transport == "udp":
+    if listener.kind in UDP_KINDS and listener.transport == "udp":
         return _open_udp(listener, table, clock, allow)
     if listener.kind != "syslog" or listener.transport not in STREAM_TRANSPORTS:
         raise CollectorError(

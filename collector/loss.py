@@ -10,6 +10,7 @@ from archive.clock import Clock
 from archive.errors import SpoolError
 from archive.event_record import encode_event
 from collector.receivers import RecordWriter
+from collector.sources import SourceTable
 
 LOSS_LISTENER = "loss"
 KERNEL_SOCKET_DROPS = "kernel_socket_drops"
@@ -68,12 +69,13 @@ class _Pending:
 
 class LossAccount:
     """Losses of one listener by the way they happened, kept until the spool has taken the record that says
-    so.
+    so. Where nobody can tell whose datagrams were lost, those of `table` who were active are named.
     """
 
-    def __init__(self, listener: str, clock: Clock) -> None:
+    def __init__(self, listener: str, clock: Clock, table: SourceTable | None = None) -> None:
         self._listener = listener
         self._clock = clock
+        self._table = table
         self._settled_unix_ns = clock.unix_ns()
         self._pending: dict[str, _Pending] = {}
 
@@ -101,6 +103,8 @@ class LossAccount:
         now = self._clock.unix_ns()
         for how, pending in list(self._pending.items()):
             record = loss_record(self._listener, how, pending.from_unix_ns, now, pending.count)
+            if how == KERNEL_SOCKET_DROPS:
+                record |= unknown_source(self._table.active() if self._table is not None else ())
             if pending.sources:
                 record["sources"] = [source_text(source) for source in pending.sources]
             if append_loss(writer, "loss", now, record):
@@ -117,6 +121,12 @@ def loss_record(listener: str, how: str, from_unix_ns: int, to_unix_ns: int, cou
         "count": count,
         "how": how,
     }
+
+
+def unknown_source(active: Iterable[bytes]) -> dict[str, Any]:
+    """What a record of a loss says that no source can be named for: who was active, the latest first and not twice."""
+    named = list(dict.fromkeys(active))[:MAX_NAMED_SOURCES]
+    return {"source": "unknown", "active_sources": [source_text(source) for source in named]}
 
 
 def append_loss(writer: RecordWriter, event: str, now_unix_ns: int, record: dict[str, Any]) -> bool:

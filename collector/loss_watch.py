@@ -5,13 +5,13 @@ from typing import Any
 
 from archive.clock import Clock
 from collector.loss import (
-    MAX_NAMED_SOURCES,
     SOURCE_RETURNED,
     SOURCE_SILENT,
     UDP_MEMORY,
     append_loss,
     loss_record,
     source_text,
+    unknown_source,
 )
 from collector.receivers import RecordWriter
 from collector.sources import NS, SourceTable
@@ -68,8 +68,7 @@ class LossWatch:
             return
         record = loss_record("collector", UDP_MEMORY, self._settled_unix_ns, now_unix_ns, None)
         active = [source for table in self._tables if "/udp-" in table.listener for source in table.active()]
-        record["source"] = "unknown"
-        record["active_sources"] = [source_text(source) for source in list(dict.fromkeys(active))[:MAX_NAMED_SOURCES]]
+        record |= unknown_source(active)
         record["mem_errors"] = grown.memory_errors
         record["in_errors"] = grown.in_errors
         record["receive_buffer_errors"] = grown.receive_buffer_errors

@@ -14,7 +14,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.receivers_gather import gather_pieces
+from archive.gather import gather_pieces
 
 SLOT_BYTES = 65_536
 """A UDP payload is at most 65,527 bytes (RFC 768, RFC 8200), so nothing is ever cut."""
@@ -27,7 +27,6 @@ CONTROL_BYTES = 32
 """One control message: struct cmsghdr (16) and struct timespec (16)."""
 SO_TIMESTAMPNS = 35
 """Option and control message type of SO_TIMESTAMPNS (asm-generic/socket.h); Python has no name for it."""
-MSG_WAITFORONE = 0x10000
 RETRY_ERRORS = (errno.EAGAIN, errno.EINTR)
 
 _IOVEC = np.dtype([("base", "<u8"), ("length", "<u8")])
@@ -71,16 +70,15 @@ class DatagramBuffers:
     def capacity(self) -> int:
         return self._capacity
 
-    def receive(self, descriptor: int, *, wait: bool = True) -> int:
-        """Receive up to `capacity` datagrams, waiting for the first as long as the socket's SO_RCVTIMEO says.
+    def receive(self, descriptor: int) -> int:
+        """Receive up to `capacity` datagrams of those that wait; does not wait itself.
 
-        Returns 0 when none came in time. Raises OSError for anything else than a time-out or an interruption.
+        Returns 0 when there is none. Raises OSError for anything else than that or an interruption.
         """
         filled = self._headers[: self._count]
         filled["name_length"] = NAME_BYTES
         filled["control_length"] = CONTROL_BYTES
-        flags = MSG_WAITFORONE if wait else socket.MSG_DONTWAIT
-        count = _recvmmsg(descriptor, self._address, self._capacity, flags, None)
+        count = _recvmmsg(descriptor, self._address, self._capacity, socket.MSG_DONTWAIT, None)
         self._count = max(count, 0)
         if count < 0 and (code := ctypes.get_errno()) not in RETRY_ERRORS:
             raise OSError(code, os.strerror(code))
@@ -115,7 +113,7 @@ class DatagramBuffers:
     def source_port(self) -> NDArray[np.uint16]:
         return self._names[: self._count, 2:4].copy().view(">u2").reshape(-1).astype(np.uint16)
 
-    def payload(self, lengths: NDArray[np.uint32], wanted: NDArray[np.bool_] | None = None) -> bytes:
+    def payload(self, lengths: NDArray[np.uint32], wanted: NDArray[np.bool_] | None = None) -> bytes | memoryview:
         """All payloads one after another, or those of the rows in `wanted`; `lengths` are theirs alone.
 
         One strided copy when they are equally long, as flow exports mostly are.
@@ -127,4 +125,6 @@ class DatagramBuffers:
             slots = self._slots[: self._count, :first]
             return (slots if wanted is None else slots[wanted]).tobytes()
         starts = self._slot_starts[: self._count]
-        return gather_pieces(self._flat_slots, starts if wanted is None else starts[wanted], lengths.astype(np.int64))
+        starts = starts if wanted is None else starts[wanted]
+        pieces = gather_pieces(self._flat_slots, starts, starts + lengths)
+        return memoryview(pieces.buffers()[2])[: int(lengths.sum())]

@@ -29,8 +29,9 @@ class RelpConnection(Connection):
         self._owed_bytes = 0
         self._close_number: int | None = None
 
-    def receive(self, clock: Clock) -> Received:
-        """Send what waits, then read once unless too much is owed."""
+    def receive(self, clock: Clock, room: memoryview) -> Received:
+        """Send what waits, then read once unless too much is owed. A message is copied for its session; `room` is not
+        used."""
         # Waited for nothing and woken nevertheless: the peer has hung up.
         if not self.events or not self._send(b""):
             return Received(clock.unix_ns(), [], 0, ended=True)
@@ -67,7 +68,8 @@ class RelpConnection(Connection):
         frames = []
         if found.messages:
             lengths = np.array([len(message) for message in found.messages], np.uint32)
-            frames.append(Frames(b"".join(found.messages), lengths, np.zeros(len(lengths), np.uint8)))
+            none = np.zeros(len(lengths), np.uint8)
+            frames.append(Frames(b"".join(found.messages), lengths, none, none))
         malformed = self._session.malformed
         ended = malformed or not sent
         return Received(arrival_unix_ns, frames, len(data), ended, RELP_MALFORMED if malformed else "", found.answers)

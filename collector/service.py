@@ -79,6 +79,8 @@ def _run_receivers(
             died = [thread.name for thread in threads if not thread.is_alive()]
     finally:
         halt.set()
+        for receiver in receivers:
+            receiver.wake()
         end = time.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(end - time.monotonic(), 0))

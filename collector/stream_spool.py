@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from archive.errors import SpoolError
-from archive.spool_format import Batch
+from archive.spool_batch import ReadBatch
 from collector.commit_queue import CommitQueue
 from collector.framing_frames import Frames
 from collector.loss import SPOOL_WRITE_FAILED, LossAccount
@@ -17,19 +17,19 @@ Block = tuple[Connection, Received, Frames]
 """Frames of one read, with their connection and moment."""
 
 
-def make_batch(listener: str, transport: str, blocks: list[Block]) -> Batch:
+def make_batch(listener: str, transport: str, blocks: list[Block]) -> ReadBatch:
     """Records of the blocks in order; there is at least one block and none is empty."""
-    counts = [len(frames) for _, _, frames in blocks]
-    addresses = np.stack([connection.source_address for connection, _, _ in blocks])
-    return Batch(
+    return ReadBatch(
         listener,
         transport,
-        np.repeat(np.array([received.arrival_unix_ns for _, received, _ in blocks], np.int64), counts),
-        np.repeat(addresses, counts, axis=0),
-        np.repeat(np.array([connection.source_port for connection, _, _ in blocks], np.uint16), counts),
+        np.array([received.arrival_unix_ns for _, received, _ in blocks], np.int64),
+        np.stack([connection.source_address for connection, _, _ in blocks]),
+        np.array([connection.source_port for connection, _, _ in blocks], np.uint16),
+        np.array([len(frames) for _, _, frames in blocks], np.uint32),
         np.concatenate([frames.truncated for _, _, frames in blocks]),
+        np.concatenate([frames.gaps for _, _, frames in blocks]),
         np.concatenate([frames.lengths for _, _, frames in blocks]),
-        blocks[0][2].payload if len(blocks) == 1 else b"".join([frames.payload for _, _, frames in blocks]),
+        [frames.payload for _, _, frames in blocks],
     )
 
 
@@ -59,7 +59,7 @@ class StreamSpool:
             return []
         batch = make_batch(self._listener, self._transport, blocks)
         if self._sources is not None:
-            self._sources.observe(np.stack([connection.source_address for connection, _, _ in blocks]))
+            self._sources.observe(batch.source_address)
         try:
             ticket = writer.append_batch(batch)
         except (SpoolError, OSError):
@@ -72,6 +72,6 @@ class StreamSpool:
         if self._commits is not None:
             self._commits.put(ticket, [(connection, received.answers) for connection, received, _ in blocks])
         self._counters.received_records += len(batch)
-        self._counters.received_bytes += len(batch.payload)
+        self._counters.received_bytes += int(batch.payload_lengths.sum())
         self._counters.truncated_records += int(batch.truncated.sum())
         return []

@@ -2,11 +2,13 @@
 the spool. When the spool is slow nothing is read, and TCP slows the senders down.
 """
 
+import os
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ from collector.receivers import (
 )
 from collector.sources import SourceTable
 from collector.stream_spool import Block, StreamSpool
-from collector.tcp_connection import Connection, read_source
+from collector.tcp_connection import ROOM_BYTES, Connection, read_source
 
 MAX_CONNECTIONS = 800
 """Connections of one listener, idle ones included; each holds at most a frame, together about 50 MiB. Further ones
@@ -33,7 +35,7 @@ are refused, counted and said."""
 LISTEN_BACKLOG = 128
 COALESCE_BELOW_BYTES = 32 * 1024
 """A round that brought less is followed by a pause, in which more arrives."""
-BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 512 * 1024
 """Many small reads of one round go to the spool together; a larger batch outgrows the processor's cache."""
 LOSS_FLUSH_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
@@ -78,8 +80,11 @@ class TcpReceiver:
         self._losses = LossAccount(self.name, self._clock)
         self._spool = StreamSpool(self.name, transport, self.counters, self._losses, sources, commits)
         self._handshakes = Handshakes()
+        self._room = memoryview(bytearray(BATCH_BYTES + ROOM_BYTES))
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listening, selectors.EVENT_READ, self._accept)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._woken, selectors.EVENT_READ, partial(os.eventfd_read, self._woken))
         if commits is not None:
             self._selector.register(commits, selectors.EVENT_READ, self._send_answers)
 
@@ -104,7 +109,11 @@ class TcpReceiver:
         self._finish_all(writer)
         self._losses.flush(writer)
 
+    def wake(self) -> None:
+        os.eventfd_write(self._woken, 1)
+
     def close(self) -> None:
+        os.close(self._woken)
         self._selector.close()
         self._listening.close()
         if self._commits is not None:
@@ -113,7 +122,7 @@ class TcpReceiver:
     def _serve_round(self, writer: RecordWriter, timeout_seconds: float) -> int:
         """One read from every connection that has something. Returns bytes read."""
         round_blocks: list[Block] = []
-        total = waiting_bytes = 0
+        total = waiting_bytes = used = 0
         for key, _ in self._selector.select(timeout_seconds):
             connection = key.data
             if not isinstance(connection, Connection):
@@ -121,7 +130,8 @@ class TcpReceiver:
                 continue
             if connection.socket.fileno() < 0:  # closed earlier in this round
                 continue
-            received = connection.receive(self._clock)
+            received = connection.receive(self._clock, self._room[used:])
+            used += received.room_bytes
             total += received.bytes_read
             round_blocks += [(connection, received, frames) for frames in received.frames]
             if received.failure:
@@ -133,9 +143,9 @@ class TcpReceiver:
             if self._handshakes and not connection.handshake_failure:
                 self._handshakes.end(connection)
             waiting_bytes += received.bytes_read
-            if waiting_bytes >= BATCH_BYTES:
+            if waiting_bytes >= BATCH_BYTES or used >= BATCH_BYTES:
                 self._append(writer, round_blocks)
-                round_blocks, waiting_bytes = [], 0
+                round_blocks, waiting_bytes, used = [], 0, 0
         self._append(writer, round_blocks)
         return total
 

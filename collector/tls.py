@@ -55,7 +55,7 @@ class TlsConnection(Connection):
         self._tls = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         self.socket = self._tls
 
-    def receive(self, clock: Clock) -> Received:
+    def receive(self, clock: Clock, room: memoryview) -> Received:
         """Go on with the handshake, then read what has been decrypted, about RECEIVE_BYTES at most."""
         self.events = selectors.EVENT_READ
         if self.handshake_failure:
@@ -69,13 +69,13 @@ class TlsConnection(Connection):
             except (OSError, ValueError):  # ssl.SSLError is an OSError
                 return Received(clock.unix_ns(), [], 0, ended=True, failure=TLS_HANDSHAKE_FAILED)
             self.handshake_failure = ""
-        pieces: list[bytes] = []
+        begun = self._put_rest(room)
         size = 0
         ended, failure = False, ""
         # A whole record is decrypted at once; what is left of it inside OpenSSL would not wake the selector.
         while size < RECEIVE_BYTES or self._tls.pending():
             try:
-                piece = self._tls.recv(TLS_RECORD_BYTES)
+                count = self._tls.recv_into(room[begun + size : begun + size + TLS_RECORD_BYTES])
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLWantWriteError:
@@ -85,12 +85,11 @@ class TlsConnection(Connection):
                 ended, failure = True, TLS_FAILED
                 break
             except OSError:
-                piece = b""
-            if not piece:
+                count = 0
+            if not count:
                 ended = True
                 break
-            pieces.append(piece)
-            size += len(piece)
-        if not pieces and not ended:
+            size += count
+        if not size and not ended:
             return NOTHING
-        return self._take(b"".join(pieces), clock.unix_ns(), ended=ended, failure=failure)
+        return self._take(room, begun, size, clock.unix_ns(), ended=ended, failure=failure)

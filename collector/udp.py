@@ -3,8 +3,8 @@ socket.
 """
 
 import os
+import select
 import socket
-import struct
 import threading
 import time
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from archive.clock import Clock, SystemClock
 from archive.errors import SpoolError
-from archive.spool_format import Batch
+from archive.spool_batch import Batch
 from collector.allow_list import AllowList
 from collector.loss import (
     KERNEL_SOCKET_DROPS,
@@ -45,7 +45,6 @@ DRAIN_SECONDS = 2.0
 """Longest time spent on datagrams still queued in the kernel after stop."""
 ERROR_PAUSE_SECONDS = 0.05
 SO_RCVBUFFORCE = 33
-_TIMEVAL = struct.Struct("@ll")
 
 
 class UdpReceiver:
@@ -74,8 +73,10 @@ class UdpReceiver:
         self.counters = ReceiverCounters()
         self._set_buffer(receive_buffer_bytes)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        timeout = _TIMEVAL.pack(0, int(STOP_POLL_SECONDS * 1_000_000))
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+        self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._poll.register(self._woken, select.POLLIN)
         self._pause_seconds = min(COALESCE_SECONDS, self.counters.receive_buffer_bytes / COALESCE_BYTES_PER_SECOND)
         self._buffers = DatagramBuffers(self._socket.family, batch_datagrams)
         self._drops = KernelDropCounter(self._socket)
@@ -87,19 +88,25 @@ class UdpReceiver:
         """Receive until `stop`, then what is queued in the kernel. No datagram and no full disk ends it."""
         next_check = time.monotonic() + DROP_CHECK_SECONDS
         while not stop.is_set():
-            count = self._receive_batch(writer, wait=True)
+            count = self._receive_batch(writer)
+            if not count:
+                self._poll.poll(STOP_POLL_SECONDS * 1000)
             if time.monotonic() >= next_check:
                 self._account_losses(writer)
                 next_check = time.monotonic() + DROP_CHECK_SECONDS
             elif 0 < count < self._buffers.capacity:
                 time.sleep(self._pause_seconds)
         end = time.monotonic() + DRAIN_SECONDS
-        while self._receive_batch(writer, wait=False) and time.monotonic() < end:
+        while self._receive_batch(writer) and time.monotonic() < end:
             pass
         self._account_losses(writer)
 
+    def wake(self) -> None:
+        os.eventfd_write(self._woken, 1)
+
     def close(self) -> None:
         self._socket.close()
+        os.close(self._woken)
 
     def _set_buffer(self, wanted_bytes: int) -> None:
         try:
@@ -116,10 +123,10 @@ class UdpReceiver:
                 f"bursts will be lost sooner. Set net.core.rmem_max to at least {wanted_bytes}."
             )
 
-    def _receive_batch(self, writer: RecordWriter, *, wait: bool) -> int:
+    def _receive_batch(self, writer: RecordWriter) -> int:
         buffers, counters = self._buffers, self.counters
         try:
-            count = buffers.receive(self._socket.fileno(), wait=wait)
+            count = buffers.receive(self._socket.fileno())
         except OSError as error:
             counters.receive_errors += 1
             if counters.receive_errors == 1:

@@ -9,9 +9,14 @@ from deploy.config import SyslogSettings
 from deploy.first_start import create_portal_certificate
 
 
-def syslog_tls_files(settings: SyslogSettings, directory: Path, host_name: str) -> TlsFiles | None:
-    """Files for the TLS listeners, None when there are none. `directory` keeps a self-signed certificate."""
-    if not settings.tls_ports:
+def syslog_tls_files(
+    settings: SyslogSettings, directory: Path, host_name: str, *, needed: bool = False
+) -> TlsFiles | None:
+    """Files for the TLS listeners, None when there are none. `directory` keeps a self-signed certificate.
+
+    `needed`: a listener outside the section `syslog` speaks TLS.
+    """
+    if not settings.tls_ports and not needed:
         return None
     client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
     if settings.tls_certificate:

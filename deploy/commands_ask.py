@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from admin_ui.metrics import metrics_text
 from deploy.options import ask, data_option, format_option, question_options
+from deploy.status_text import status_lines
 
 FOUND, NOTHING = 0, 3
 
@@ -86,26 +88,15 @@ def search_command(query: str, since: str | None, until: str | None, limit: int,
 
 
 @click.command("status")
-@format_option("table", "json")
+@format_option("table", "json", "prometheus")
 @data_option
 def status_command(output: str, data: str | None) -> None:
     """Counters, lags, losses and alarms of the running appliance."""
+    if output == "prometheus":
+        click.echo(metrics_text(ask(data, "metrics")), nl=False)
+        return
     result = ask(data, "status")
     if output == "json":
         _print_json(result)
         return
-    click.echo(f"log {result['log']}, {result['tree_size']} leaves" + (", DEMO DATA" if result["demo"] else ""))
-    click.echo(f"received {result['received']}, sealed {result['sealed']}, indexed {result['indexed']} records")
-    for name, counts in result["streams"].items():
-        click.echo(f"  {name:10} received {counts['received']}, sealed {counts['sealed']}, indexed {counts['indexed']}")
-    click.echo(f"oldest unsealed file {result['seal_lag_seconds']} s, {result['index_lag_leaves']} leaves to index")
-    if result["torn_bytes"]:
-        click.echo(f"{result['torn_bytes']} bytes of half-written records were cut off after a crash")
-    click.echo(f"datagrams dropped by the kernel: {result['kernel_drops']}")
-    for loss in result["losses"][:5]:
-        click.echo(f"loss: {loss['from']} to {loss['until']} at {loss['listener']} ({loss['how']})")
-    for alarm in result["alarms"]:
-        click.echo(f"ALARM {alarm['code']} ({alarm['source']}) since {alarm['since']}: {alarm['message']}")
-        click.echo(f"      {alarm['details']}; {alarm['what_to_do']}")
-    if not result["alarms"]:
-        click.echo("no alarms")
+    click.echo("\n".join(status_lines(result)))

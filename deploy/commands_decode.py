@@ -10,7 +10,7 @@ from deploy.options import data_option
 
 @click.command("decode")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--kind", type=click.Choice(["auto", "netflow", "syslog"]), default="auto", show_default=True)
+@click.option("--kind", type=click.Choice(["auto", "netflow", "sflow", "syslog"]), default="auto", show_default=True)
 @data_option
 def decode_command(files: tuple[str, ...], kind: str, data: str | None) -> None:
     """Decode files as one stream in the given order; one record a line."""

@@ -86,6 +86,8 @@ def _print_addresses(appliance: Appliance) -> None:
         f"  syslog       UDP {_ports(config.syslog.udp_ports)}, TCP {_ports(config.syslog.tcp_ports)}, "
         f"TLS {_ports(config.syslog.tls_ports)}, RELP {_ports(config.syslog.relp_ports)}",
         f"  NetFlow      UDP {_ports(config.netflow.ports)}",
+        f"  sFlow        UDP {_ports(config.sflow.ports)}",
+        *(f"  {own.kind:12} {own.transport.upper()} {own.port}" for own in config.listener),
         f"  RADIUS       UDP {config.radius.authentication_port}, {config.radius.accounting_port}",
     ]
     try:

@@ -1,22 +1,22 @@
 """The one configuration file, `phayan.toml`: every setting, its default and its range. Unknown keys are refused."""
 
 import difflib
-import ipaddress
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from deploy.config_listeners import (
+    ListenerSettings,
+    NetflowSettings,
+    SflowSettings,
+    SyslogSettings,
+    check_ports,
+    listener_ports,
+)
+from deploy.config_types import REALM_NAME, Address, Network, Port, Section, check_address, check_network
 from deploy.errors import ConfigError
 
 RETENTION_FLOOR_DAYS = 90
@@ -28,34 +28,8 @@ RETENTION_CEILING_DAYS = 800
 SECRET_SETTINGS = ("secret", "bind_password", "index_dsn")
 """Never shown, not even when they are wrong: messages end in log files."""
 
-Port = Annotated[int, Field(ge=1, le=65_535)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _is_address(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError("valid is an IPv4 or IPv6 address") from None
-    return value
-
-
-def _is_network(value: str) -> str:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError:
-        raise ValueError("valid is a network such as 10.0.0.0/8") from None
-    return value
-
-
-Address = Annotated[str, Field(description="IPv4 or IPv6 address")]
-Network = Annotated[str, AfterValidator(_is_network)]
-
-
-class SiteSettings(_Section):
+class SiteSettings(Section):
     """Who runs this appliance."""
 
     name: str = Field(
@@ -73,7 +47,7 @@ class SiteSettings(_Section):
         return value
 
 
-class ArchiveSettings(_Section):
+class ArchiveSettings(Section):
     """The journal, its seal and its index."""
 
     retention_days: int = Field(
@@ -99,58 +73,7 @@ class ArchiveSettings(_Section):
     )
 
 
-class SyslogSettings(_Section):
-    """Syslog receivers."""
-
-    address: Address = Field(default="::", description="Address to listen on; :: is every address, IPv4 and IPv6")
-    udp_ports: list[Port] = Field(default=[5514], max_length=16, description="UDP ports")
-    tcp_ports: list[Port] = Field(default=[5514], max_length=16, description="TCP ports")
-    tls_ports: list[Port] = Field(
-        default=[6514], max_length=16, description="TCP ports for TLS 1.2 or later (RFC 5425)"
-    )
-    relp_ports: list[Port] = Field(default=[2514], max_length=16, description="TCP ports for RELP")
-    tls_certificate: str = Field(
-        default="", description="PEM file of the certificate; empty: a self-signed one in DIR/collector/"
-    )
-    tls_key: str = Field(default="", validate_default=True, description="PEM file of its private key")
-    tls_client_ca: str = Field(
-        default="", description="PEM file of an authority; then only senders with a certificate of it are taken"
-    )
-    allow: list[Network] = Field(
-        default=[], max_length=256, description="Networks records are taken from; empty: everybody"
-    )
-    udp_receivers: int = Field(default=1, ge=1, le=16, description="Receivers that share each UDP port")
-    silence_seconds: int = Field(
-        default=900,
-        ge=0,
-        le=604_800,
-        description="A source that sent regularly and then nothing for so long is recorded as silent; 0: never",
-    )
-
-    _check = field_validator("address")(_is_address)
-
-    @field_validator("tls_key")
-    @classmethod
-    def _check_tls_key(cls, value: str, info: ValidationInfo) -> str:
-        if bool(value) != bool(info.data.get("tls_certificate")):
-            raise ValueError("valid is the key of tls_certificate, or neither of both")
-        return value
-
-
-class NetflowSettings(_Section):
-    """NetFlow and IPFIX receivers."""
-
-    address: Address = Field(default="::", description="Address to listen on")
-    ports: list[Port] = Field(default=[2055, 4739], max_length=16, description="UDP ports")
-    allow: list[Network] = Field(
-        default=[], max_length=256, description="Networks flows are taken from; empty: everybody"
-    )
-    receivers: int = Field(default=1, ge=1, le=16, description="Receivers that share each port")
-
-    _check = field_validator("address")(_is_address)
-
-
-class RadiusClientSettings(_Section):
+class RadiusClientSettings(Section):
     """A NAS, or a network of them, that may ask."""
 
     network: str = Field(description="Address or network of the NAS")
@@ -164,10 +87,10 @@ class RadiusClientSettings(_Section):
         default=True, description="Drop requests with Proxy-State but no Message-Authenticator"
     )
 
-    _check = field_validator("network")(_is_network)
+    _check = field_validator("network")(check_network)
 
 
-class RadiusSettings(_Section):
+class RadiusSettings(Section):
     """The RADIUS server."""
 
     address: Address = Field(default="0.0.0.0", description="Address to listen on")  # noqa: S104
@@ -175,10 +98,10 @@ class RadiusSettings(_Section):
     accounting_port: Port = Field(default=1813, description="UDP port for Accounting-Request")
     client: list[RadiusClientSettings] = Field(default=[], description="The devices that may ask")
 
-    _check = field_validator("address")(_is_address)
+    _check = field_validator("address")(check_address)
 
 
-class PortalSettings(_Section):
+class PortalSettings(Section):
     """The captive portal."""
 
     address: Address = Field(default="0.0.0.0", description="Address to listen on")  # noqa: S104
@@ -188,21 +111,26 @@ class PortalSettings(_Section):
         default="", max_length=253, description="Name or address phones are sent to; empty: as they asked"
     )
 
-    _check = field_validator("address")(_is_address)
+    _check = field_validator("address")(check_address)
 
 
-class AdminSettings(_Section):
+class AdminSettings(Section):
     """The admin pages."""
 
     address: Address = Field(default="127.0.0.1", description="Address to listen on; only loopback goes without TLS")
     port: Port = Field(default=8090, description="TCP port")
     tls_certificate: str = Field(default="", description="PEM file of the certificate; needed unless on loopback")
     tls_key: str = Field(default="", description="PEM file of its private key")
+    metrics_allow: list[Network] = Field(
+        default=["127.0.0.0/8", "::1/128"],
+        max_length=64,
+        description="Networks that may read /metrics without signing in; empty: nobody",
+    )
 
-    _check = field_validator("address")(_is_address)
+    _check = field_validator("address")(check_address)
 
 
-class DirectorySettings(_Section):
+class DirectorySettings(Section):
     """An LDAP directory for accounts that are not local."""
 
     host: str = Field(default="", description="Server name; empty: no directory")
@@ -218,27 +146,34 @@ class DirectorySettings(_Section):
     user_filter: str = Field(default="(uid={name})", description="Search filter; {name} is the escaped account name")
 
 
-class RealmSettings(_Section):
-    """Sources whose inside addresses belong together."""
+class RealmSettings(Section):
+    """Sources whose inside addresses belong together; they go before the realm of the listener they send to."""
 
-    network: str = Field(description="Network of the sources")
-    name: str = Field(pattern=r"^[a-z0-9_-]{1,32}$", description="Realm of these sources")
+    network: str = Field(description="Network of the sources; the longest one counts, then the realm of the listener")
+    name: str = Field(pattern=f"^{REALM_NAME}$", description="Realm of these sources")
 
-    _check = field_validator("network")(_is_network)
+    _check = field_validator("network")(check_network)
 
 
-class Config(_Section):
+class Config(Section):
     """All settings."""
 
     site: SiteSettings = SiteSettings()
     archive: ArchiveSettings = ArchiveSettings()
     syslog: SyslogSettings = SyslogSettings()
     netflow: NetflowSettings = NetflowSettings()
+    sflow: SflowSettings = SflowSettings()
+    listener: list[ListenerSettings] = Field(default=[], max_length=64)
     radius: RadiusSettings = RadiusSettings()
     portal: PortalSettings = PortalSettings()
     admin: AdminSettings = AdminSettings()
     directory: DirectorySettings = DirectorySettings()
-    realm: list[RealmSettings] = []
+    realm: list[RealmSettings] = Field(default=[], max_length=256)
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> "Config":
+        check_ports(listener_ports(self.syslog, self.netflow, self.sflow, self.listener))
+        return self
 
 
 def load_config(path: Path | None) -> Config:
@@ -266,6 +201,8 @@ def parse_config(values: dict[str, Any], source: str) -> Config:
 def _sentence(problem: Any) -> str:
     place = [str(part) for part in problem["loc"]]
     setting = ".".join(place)
+    if not place:
+        return str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         known = _known_names(place[:-1])
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.4)

@@ -4,10 +4,16 @@ from archive.index.decoding import ChunkDecoder, RealmTable
 from archive.own_events import OwnEventsDecoder
 from authgw.decoder import SessionDecoder
 from collector.wire.flows import FlowDecoder
+from collector.wire.sflow import SFlowDecoder
 from collector.wire.syslog import SyslogDecoder
 
 
-def make_chunk_decoder(zone: str, realms: tuple[tuple[str, str], ...]) -> ChunkDecoder:
-    """Called in the decode worker; arguments are plain so that they cross the process boundary."""
-    decoders = [SyslogDecoder(zone), FlowDecoder(), SessionDecoder(), OwnEventsDecoder()]
-    return ChunkDecoder(decoders, RealmTable(realms))
+def make_chunk_decoder(
+    zone: str, realms: tuple[tuple[str, str], ...], listener_realms: tuple[tuple[str, str], ...] = ()
+) -> ChunkDecoder:
+    """Called in the decode worker; arguments are plain so that they cross the process boundary.
+
+    `realms`: (network of sources, realm); `listener_realms`: (listener name, realm).
+    """
+    decoders = [SyslogDecoder(zone), FlowDecoder(), SFlowDecoder(), SessionDecoder(), OwnEventsDecoder()]
+    return ChunkDecoder(decoders, RealmTable(realms, listeners=listener_realms))

@@ -13,49 +13,14 @@ from authgw.directory.ldap import DirectorySettings
 from authgw.portal.service import PortalSettings, run_portal, run_portal_redirect
 from authgw.radius.clients import RadiusClient
 from authgw.radius.service import RadiusSettings, run_radius
-from collector.listeners import Listener
 from collector.service import CollectorSettings, run_collector
 from deploy.collector_certificate import syslog_tls_files
 from deploy.decoders import make_chunk_decoder
 from deploy.demo.service import demo_radius_client, run_demo
 from deploy.first_start import create_portal_certificate
 from deploy.layout import Appliance
+from deploy.listeners import listener_realms, listeners, realm_networks
 from deploy.timers import run_timers
-
-
-def realm_networks(appliance: Appliance) -> tuple[tuple[str, str], ...]:
-    """Sources to realms, as plain values."""
-    return tuple((realm.network, realm.name) for realm in appliance.config.realm)
-
-
-def listeners(appliance: Appliance) -> list[Listener]:
-    """Every socket of the collector."""
-    syslog, netflow = appliance.config.syslog, appliance.config.netflow
-    ports = {
-        "udp": syslog.udp_ports,
-        "tcp": syslog.tcp_ports,
-        "tls": syslog.tls_ports,
-        "relp": syslog.relp_ports,
-    }
-    return [
-        *(
-            Listener(
-                "syslog",
-                transport,
-                syslog.address,
-                port,
-                allow=tuple(syslog.allow),
-                receivers=syslog.udp_receivers if transport == "udp" else 1,
-                silence_seconds=syslog.silence_seconds,
-            )
-            for transport, numbers in ports.items()
-            for port in numbers
-        ),
-        *(
-            Listener("netflow", "udp", netflow.address, port, allow=tuple(netflow.allow), receivers=netflow.receivers)
-            for port in netflow.ports
-        ),
-    ]
 
 
 def directory_settings(appliance: Appliance) -> DirectorySettings | None:
@@ -77,15 +42,21 @@ def directory_settings(appliance: Appliance) -> DirectorySettings | None:
 
 
 def run_collector_process(appliance: Appliance, stop: threading.Event) -> None:
-    """Receive syslog and flows."""
+    """Receive syslog, NetFlow and sFlow."""
     config = appliance.config
+    wanted = listeners(appliance)
     run_collector(
         CollectorSettings(
             spool_directory=appliance.paths.spool,
             run_directory=appliance.paths.run,
-            listeners=listeners(appliance),
+            listeners=wanted,
             close_after_seconds=config.archive.spool_close_seconds,
-            tls=syslog_tls_files(config.syslog, appliance.directory / "collector", config.portal.host_name),
+            tls=syslog_tls_files(
+                config.syslog,
+                appliance.directory / "collector",
+                config.portal.host_name,
+                needed=any(listener.transport == "tls" for listener in wanted),
+            ),
         ),
         stop,
     )
@@ -187,7 +158,7 @@ def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
             software=f"phayan {version('phayan')}",
             close_after_seconds=config.archive.spool_close_seconds,
             decoder_factory=make_chunk_decoder,
-            decoder_arguments=(config.site.zone, realm_networks(appliance)),
+            decoder_arguments=(config.site.zone, realm_networks(appliance), listener_realms(appliance)),
         ),
         stop,
     )
@@ -218,6 +189,7 @@ def run_admin_process(appliance: Appliance, stop: threading.Event) -> None:
             site_name=appliance.config.site.name,
             tls_certificate=appliance.configured_file(values.tls_certificate),
             tls_key=appliance.configured_file(values.tls_key),
+            metrics_allow=tuple(values.metrics_allow),
             report=lambda counters: write_run_report(run, "admin", counters),
         ),
         stop,

@@ -32,7 +32,7 @@ class RunningAppliance:
     output: Path = Path()
 
     def configure(self, extra: str = "") -> None:
-        udp = ("syslog_udp", "netflow", "radius_auth", "radius_acct")
+        udp = ("syslog_udp", "netflow", "sflow", "radius_auth", "radius_acct")
         tcp = ("syslog_tcp", "syslog_tls", "syslog_relp", "portal_http", "portal_https", "admin")
         self.ports = {name: free_port(socket.SOCK_DGRAM) for name in udp} | {name: free_port() for name in tcp}
         p = self.ports
@@ -49,6 +49,8 @@ tls_ports = [{p["syslog_tls"]}]
 relp_ports = [{p["syslog_relp"]}]
 [netflow]
 ports = [{p["netflow"]}]
+[sflow]
+ports = [{p["sflow"]}]
 [radius]
 authentication_port = {p["radius_auth"]}
 accounting_port = {p["radius_acct"]}

@@ -1,6 +1,6 @@
 """One module per page; each a blueprint."""
 
-from admin_ui.pages import account, packages, people, record, search, status, verify, who
+from admin_ui.pages import account, metrics, packages, people, record, search, status, verify, who
 
 BLUEPRINTS = (
     account.blueprint,
@@ -11,4 +11,5 @@ BLUEPRINTS = (
     packages.blueprint,
     status.blueprint,
     people.blueprint,
+    metrics.blueprint,
 )

@@ -11,6 +11,17 @@ from archive.errors import AskError
 
 blueprint = Blueprint("status", __name__)
 
+LISTENER_COLUMNS = (
+    ("state.received", ("received_records",)),
+    ("status.column_drops", ("kernel_drops",)),
+    ("status.column_truncated", ("truncated_records",)),
+    ("status.column_refused", ("refused_records", "refused_connections")),
+    ("status.column_malformed", ("malformed_frames",)),
+    ("status.column_handshakes", ("failed_handshakes",)),
+    ("status.column_unwritten", ("unwritten_records",)),
+    ("status.column_connections", ("connections",)),
+)
+"""Words and counters, which are added, of each column of the listeners."""
 SILENT_SECONDS = 30.0
 """Every process writes its counters each second or few; the service raises its alarm at the same age."""
 
@@ -22,14 +33,16 @@ def status_page() -> str | tuple[str, int]:
     except AskError as error:
         if error.code in ("not_signed_in", "not_running"):
             raise
-        page = render_template("status.html", status=None, fault=fault_of(error, g.language), alarms=[], processes=[])
-        return page, 500
+        return render_template("status.html", status=None, fault=fault_of(error, g.language)), 500
     current_app.extensions["health"].remember(status)
     return render_template(
         "status.html",
         status=status,
         fault=None,
         alarms=[_shape_alarm(alarm) for alarm in status.get("alarms") or []],
+        listeners=[_shape_listener(name, values) for name, values in (status.get("listeners") or {}).items()],
+        listener_columns=[words for words, _ in LISTENER_COLUMNS],
+        losses_day=[row for row in status.get("loss_sums") or [] if row.get("losses_24h")],
         processes=[_shape_process(name, values) for name, values in (status.get("processes") or {}).items()],
     )
 
@@ -44,6 +57,11 @@ def _shape_alarm(alarm: dict[str, Any]) -> dict[str, Any]:
         "since": alarm.get("since"),
         "details": alarm.get("details", ""),
     }
+
+
+def _shape_listener(name: str, counters: dict[str, Any]) -> dict[str, Any]:
+    numbers = [sum(int(counters.get(counter) or 0) for counter in added) for _, added in LISTENER_COLUMNS]
+    return {"name": name, "numbers": numbers}
 
 
 def _shape_process(name: str, values: dict[str, Any]) -> dict[str, Any]:

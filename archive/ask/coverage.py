@@ -7,10 +7,10 @@ from typing import Any
 from archive.index.engine import Engine
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
-from archive.spool_format import DATA_FRAME, HEADER_FRAME, decode_json_frame, iterate_frames
+from archive.spool_format import HEADER_FRAME, RECORD_FRAMES, decode_json_frame, iterate_frames
 from archive.tree import TreeReader
 
-EVIDENCE_LISTENERS = ("syslog", "netflow", "radius-acct", "session", "collector", "radius", "portal")
+EVIDENCE_LISTENERS = ("syslog", "netflow", "sflow", "radius-acct", "session", "collector", "radius", "portal")
 """Kinds of listener, and streams of writers, whose losses can hide an answer; the appliance's own audit cannot."""
 HARMLESS_LOSSES = (
     "refused_source",
@@ -23,6 +23,8 @@ HARMLESS_LOSSES = (
 """What hides no record of a source we listen to: strangers and failed handshakes were never received from, a RELP
 sender sends again, and a quiet source need not have had anything to say."""
 EVIDENCE_STREAMS = ("collector", "radius", "portal", "identity")
+MAX_LOSSES = 100
+"""Losses named in an answer; one alone decides its certainty."""
 MAX_UNINDEXED_LEAVES = 20_000
 """Leaves read one by one; of a larger backlog the first ones hold the oldest records."""
 HEADER_READ_BYTES = 4096
@@ -37,21 +39,23 @@ class Coverage:
     expired_before_ns: int
 
     def losses_touching(self, engine: Engine, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Losses of evidence that overlap [start_ns, end_ns], earliest first."""
-        rows = engine.query(
+        """The first MAX_LOSSES losses that overlap [start_ns, end_ns] and may have taken a record an answer would rest
+        on, earliest first."""
+        return engine.query(
             "SELECT log, leaf_index, row, toUnixTimestamp64Nano(start) AS start_unix_ns, "
             "toUnixTimestamp64Nano(`end`) AS end_unix_ns, listener, count, how FROM {db}.losses "
             "WHERE start <= fromUnixTimestamp64Nano({end:Int64}, 'UTC') "
             "AND `end` >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') "
-            "AND how NOT IN {harmless:Array(String)} ORDER BY start LIMIT 100",
-            {"start": start_ns, "end": end_ns, "harmless": list(HARMLESS_LOSSES)},
+            "AND substringIndex(listener, '/', 1) IN {kinds:Array(String)} "
+            "AND how NOT IN {harmless:Array(String)} ORDER BY start, leaf_index, row LIMIT {limit:UInt32}",
+            {
+                "start": start_ns,
+                "end": end_ns,
+                "kinds": list(EVIDENCE_LISTENERS),
+                "harmless": list(HARMLESS_LOSSES),
+                "limit": MAX_LOSSES,
+            },
         )
-        return [row for row in rows if can_hide_records(row["listener"], row["how"])]
-
-
-def can_hide_records(listener: str, how: str) -> bool:
-    """Whether a loss of this kind may have taken a record an answer would rest on."""
-    return listener.partition("/")[0] in EVIDENCE_LISTENERS and how not in HARMLESS_LOSSES
 
 
 def measure_coverage(
@@ -92,5 +96,5 @@ def _oldest_record_ns(path: Path, now_ns: int) -> int:
     for frame in iterate_frames(start):
         if frame.magic == HEADER_FRAME:
             opened = int(decode_json_frame(frame).get("unix_ns", now_ns))
-        has_records = has_records or frame.magic == DATA_FRAME
+        has_records = has_records or frame.magic in RECORD_FRAMES
     return opened if has_records else now_ns

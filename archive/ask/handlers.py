@@ -152,6 +152,10 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
     def status(actor: Actor, arguments: Arguments) -> Any:
         return {**desk.status.read(desk.alarms.standing(desk.zone)), "demo": desk.demo}
 
+    def metrics(peer: Peer, arguments: Arguments) -> Any:
+        # Numbers of the appliance itself and of no record, read every few seconds: neither a session nor a record.
+        return {**desk.status.read_metrics(desk.alarms.standing(desk.zone)), "demo": desk.demo}
+
     def verify_last(actor: Actor, arguments: Arguments) -> Any:
         return desk.status.last_verification()
 
@@ -202,6 +206,7 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         "package_list": _audited(desk, "package_list", package_list),
         "package_fetch": _audited(desk, "package_fetch", package_fetch),
         "status": _audited(desk, "status", status),
+        "metrics": metrics,
         "verify_last": _audited(desk, "verify_last", verify_last),
         "verify_now": _audited(desk, "verify_now", verify_now),
         "log_in": log_in,

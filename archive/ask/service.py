@@ -61,7 +61,7 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     indexer = Indexer(
         paths,
         engine,
-        lambda: DecodeWorker(paths.segments, settings.decoder_factory, *settings.decoder_arguments),
+        lambda: DecodeWorker(paths, engine.origin, settings.decoder_factory, *settings.decoder_arguments),
     )
     status = StatusReader(paths, engine, indexer, clock, settings.zone)
     alarms = AlarmBook(writer, engine, clock)

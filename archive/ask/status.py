@@ -3,39 +3,27 @@
 import json
 import shutil
 import time
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from archive.alarms import DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
-from archive.ask.record import READ_ATTEMPTS
+from archive.alarms import ALARMS, DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
+from archive.ask.listener_status import read_listeners, read_warnings, sum_losses, warning_conditions
+from archive.ask.silence import Silent, SilentSources
+from archive.ask.stream_counts import StreamCount, count_streams
 from archive.clock import Clock
-from archive.errors import AskError
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer, read_checkpoint
-from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
-from archive.spool_read import count_spool_records
 from archive.time_text import format_iso
-from archive.tree import TreeReader
 
 STATUS_FORMAT = 1
 NS = 1_000_000_000
 SILENT_SECONDS = 30.0
 """Every process writes its counters each second; after half a minute without it does not live."""
 REPORTING = ("collector", "radius", "portal", "sealer", "timers")
-MAX_UNINDEXED_LEAVES = 20_000
-"""Leaves read one by one for the counters; a larger backlog is shown as a lag, not counted."""
-
-
-@dataclass
-class StreamCount:
-    """Records of one stream in the three states; each includes the ones after it."""
-
-    received: int = 0
-    sealed: int = 0
-    indexed: int = 0
-    last_sequence: int = -1
+MAX_SILENT_ALARMS = 100
+"""Silent sources that each get an alarm, longest first; `status` and the metrics count all."""
 
 
 class StatusReader:
@@ -48,16 +36,14 @@ class StatusReader:
         self._clock = clock
         self._zone = zone
         self._started_monotonic = time.monotonic()
+        self._sources = SilentSources(engine)
+        self._silent: list[Silent] = []
 
     def read(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole object."""
+        numbers = self.read_numbers()
+        processes = self.read_processes()
         now = self._clock.unix_ns()
-        streams = self.count_streams()
-        checkpoint = read_checkpoint(self._paths)
-        disk = shutil.disk_usage(self._paths.directory)
-        totals = self._engine.query(
-            "SELECT sum(counters['torn_bytes']) AS torn_bytes, sum(counters['dropped']) AS dropped FROM {db}.leaves"
-        )[0]
         losses = self._engine.query(
             "SELECT toUnixTimestamp64Nano(start) AS s, toUnixTimestamp64Nano(`end`) AS e, listener, count, how, "
             "leaf_index, row FROM {db}.losses ORDER BY start DESC LIMIT 20"
@@ -65,19 +51,12 @@ class StatusReader:
         return {
             "format": STATUS_FORMAT,
             "now": format_iso(now, self._zone),
-            "log": checkpoint.origin,
-            "tree_size": checkpoint.size,
-            "streams": {
-                name: {"received": c.received, "sealed": c.sealed, "indexed": c.indexed}
-                for name, c in sorted(streams.items())
+            "log": read_checkpoint(self._paths).origin,
+            **numbers,
+            **{
+                state: sum(count[state] for count in numbers["streams"].values())
+                for state in ("received", "sealed", "indexed")
             },
-            "received": sum(c.received for c in streams.values()),
-            "sealed": sum(c.sealed for c in streams.values()),
-            "indexed": sum(c.indexed for c in streams.values()),
-            "seal_lag_seconds": round(self.seal_lag_seconds(now), 1),
-            "index_lag_leaves": max(0, checkpoint.size - self._indexer.next_leaf),
-            "torn_bytes": int(totals["torn_bytes"] or 0),
-            "kernel_drops": int(totals["dropped"] or 0),
             "losses": [
                 {
                     "from": format_iso(r["s"], self._zone),
@@ -91,50 +70,52 @@ class StatusReader:
                 for r in losses
             ],
             "alarms": alarms,
-            "processes": self.read_processes(),
+            "processes": processes,
+            "warnings": read_warnings(processes.get("collector", {})),
+        }
+
+    def read_numbers(self) -> dict[str, Any]:
+        """The part of the object that the metrics are made of as well."""
+        streams = self.count_streams()
+        checkpoint = read_checkpoint(self._paths)
+        disk = shutil.disk_usage(self._paths.directory)
+        totals = self._engine.query(
+            "SELECT sum(counters['torn_bytes']) AS torn_bytes, sum(counters['dropped']) AS dropped FROM {db}.leaves"
+        )[0]
+        now = self._clock.unix_ns()
+        return {
+            "tree_size": checkpoint.size,
+            "streams": {
+                name: {"received": c.received, "sealed": c.sealed, "indexed": c.indexed}
+                for name, c in sorted(streams.items())
+            },
+            "seal_lag_seconds": round(self.seal_lag_seconds(now), 1),
+            "index_lag_seconds": round(self._indexer.lag_seconds(), 1),
+            "index_lag_leaves": max(0, checkpoint.size - self._indexer.next_leaf),
+            "torn_bytes": int(totals["torn_bytes"] or 0),
+            "kernel_drops": int(totals["dropped"] or 0),
+            "listeners": read_listeners(self.read_processes().get("collector", {})),
+            "silent_sources": dict(sorted(Counter(silent.listener for silent in self._silent).items())),
+            "loss_sums": sum_losses(self._engine, now),
             "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         }
 
-    def count_streams(self) -> dict[str, StreamCount]:
-        """Records per stream. The spool is read before the head, so that a record counted there is not missed here."""
-        spooled = {
-            path.name: count_spool_records(self._paths.spool, path.name)
-            for path in self._paths.spool.glob("*")
-            if path.is_dir()
+    def read_metrics(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
+        """Numbers alone, for the metrics: no record, no address, no sentence."""
+        numbers = self.read_numbers()
+        for values in numbers["listeners"].values():
+            values["warnings"] = len(values["warnings"])
+        standing = Counter(alarm["code"] for alarm in alarms)
+        return {
+            "format": STATUS_FORMAT,
+            **numbers,
+            "alarms": {code: standing[code] for code in ALARMS},
+            "processes": {name: values["age_seconds"] for name, values in self.read_processes().items()},
         }
-        streams: dict[str, StreamCount] = {name: StreamCount() for name in spooled}
-        next_leaf = self._indexer.next_leaf
-        for row in self._engine.query(
-            "SELECT stream, sum(records) AS records, max(spool_sequence) AS last FROM {db}.leaves "
-            "WHERE stream != '' AND leaf_index < {next:UInt64} GROUP BY stream",
-            {"next": next_leaf},
-        ):
-            count = streams.setdefault(row["stream"], StreamCount())
-            count.indexed = count.sealed = int(row["records"])
-            count.last_sequence = int(row["last"])
-        self._add_sealed_not_indexed(streams, next_leaf)
-        for name, count in streams.items():
-            waiting = [n for sequence, n in spooled.get(name, {}).items() if sequence > count.last_sequence]
-            count.received = count.sealed + sum(waiting)
-        return streams
 
-    def _add_sealed_not_indexed(self, streams: dict[str, StreamCount], next_leaf: int) -> None:
-        for leaf in self._leaves_from(next_leaf):
-            if "stream" in leaf:
-                count = streams.setdefault(leaf["stream"], StreamCount())
-                count.sealed += leaf.get("records", 0)
-                count.last_sequence = max(count.last_sequence, leaf["spool_sequence"])
-
-    def _leaves_from(self, first: int) -> list[dict[str, Any]]:
-        """Sealed leaves from `first` on; when a newer head removes a tile meanwhile, those of the newer head."""
-        for _ in range(READ_ATTEMPTS):
-            size = read_checkpoint(self._paths).size
-            reader = TreeReader(self._paths.log, size)
-            try:
-                return [decode_leaf(reader.leaf(i)) for i in range(first, min(size, first + MAX_UNINDEXED_LEAVES))]
-            except FileNotFoundError:
-                continue
-        raise AskError("the log changes too fast to be read", code="busy")
+    def count_streams(self) -> dict[str, StreamCount]:
+        """Records per stream in the three states."""
+        return count_streams(self._paths, self._engine, self._indexer.next_leaf)
 
     def seal_lag_seconds(self, now_ns: int) -> float:
         """Age of the oldest closed spool file that no signed checkpoint covers yet."""
@@ -156,7 +137,8 @@ class StatusReader:
                 age = (now - path.stat().st_mtime_ns) / NS
             except (OSError, ValueError):
                 continue
-            found[path.stem] = {"age_seconds": round(age, 1), **values}
+            if isinstance(values, dict):
+                found[path.stem] = {"age_seconds": round(age, 1), **values}
         return found
 
     def conditions(self) -> list[Condition]:
@@ -173,7 +155,8 @@ class StatusReader:
         percent = 100 * used.used / max(1, used.used + used.free)
         if percent >= DISK_THRESHOLDS_PERCENT[0]:
             found.append(Condition("disk_filling", str(_mount(self._paths.directory)), f"{percent:.0f} % used"))
-        for name, values in self.read_processes().items():
+        processes = self.read_processes()
+        for name, values in processes.items():
             if name in REPORTING and values["age_seconds"] > SILENT_SECONDS:
                 found.append(Condition("process_down", name, f"silent for {values['age_seconds']:.0f} s"))
         if time.monotonic() - self._started_monotonic > SILENT_SECONDS:
@@ -183,11 +166,27 @@ class StatusReader:
         if last and last.get("exit_code") == 1:
             found.append(Condition("verify_defect", "verify", str(last.get("message", ""))))
         recent = self._engine.query(
-            "SELECT listener, sum(count) AS n FROM {db}.losses WHERE how = 'kernel_socket_drops' "
-            "AND received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') GROUP BY listener",
+            "SELECT how, listener, sum(count) AS n, count() AS times FROM {db}.losses WHERE how IN "
+            "('kernel_socket_drops', 'udp_memory') AND received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
+            "GROUP BY how, listener ORDER BY how, listener",
             {"since": now - 3600 * NS},
         )
-        found += [Condition("kernel_drops", r["listener"], f"{r['n']} datagrams in the last hour") for r in recent]
+        for row in recent:
+            if row["how"] == "udp_memory":
+                found.append(Condition("udp_memory", row["listener"], f"{row['times']} times in the last hour"))
+            else:
+                found.append(Condition("kernel_drops", row["listener"], f"{row['n']} datagrams in the last hour"))
+        collector = processes.get("collector", {})
+        found += warning_conditions(collector)
+        self._silent = self._sources.read(now, read_listeners(collector) or None)
+        found += [
+            Condition(
+                "source_silent",
+                f"{silent.source} {silent.listener}",
+                f"no record since {format_iso(silent.since_unix_ns, self._zone)}",
+            )
+            for silent in self._silent[:MAX_SILENT_ALARMS]
+        ]
         return found
 
     def last_verification(self) -> dict[str, Any] | None:

@@ -19,21 +19,31 @@ IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
 @dataclass(frozen=True)
 class RealmTable:
-    """Sources to realms by longest prefix; `default` for the rest."""
+    """Records to realms: the longest of `networks` (network, realm) that holds the source; else the realm of the
+    listener it was sent to, of `listeners` (listener name, realm); else `default`."""
 
     networks: tuple[tuple[str, str], ...] = ()
     default: str = DEFAULT_REALM
+    listeners: tuple[tuple[str, str], ...] = ()
 
-    def realm_of(self, address: bytes) -> str:
-        """Realm of a 16-byte source address; our own records (`::`) are in the default realm."""
+    def realm_of(self, address: bytes, listener: str = "") -> str:
+        """Realm of a record from a 16-byte source address; our own records (`::`) are in the default realm."""
+        return self.network_realm(address) or self.listener_realm(listener) or self.default
+
+    def network_realm(self, address: bytes) -> str | None:
+        """Realm of the longest network that holds the source, None where none does."""
         host = ipaddress.IPv6Address(address)
         plain = host.ipv4_mapped or host
-        best, found = -1, self.default
+        best, found = -1, None
         for text, realm in self.networks:
             network = ipaddress.ip_network(text)
             if network.version == plain.version and plain in network and network.prefixlen > best:
                 best, found = network.prefixlen, realm
         return found
+
+    def listener_realm(self, listener: str) -> str | None:
+        """Realm of a listener; receivers that share a port (`syslog/udp-5514.2`) have the one of their listener."""
+        return dict(self.listeners).get(listener.partition(".")[0])
 
 
 @dataclass
@@ -83,7 +93,7 @@ class ChunkDecoder:
 
     def _with_row_and_realm(self, chunk: pa.Table) -> pa.Table:
         count = chunk.num_rows
-        realm = self._realm_column(chunk.column("source_address"), count)
+        realm = self._realm_column(chunk)
         columns = {
             "row": pa.array(np.arange(count, dtype=np.uint32)),
             **{name: chunk.column(name) for name in chunk.column_names},
@@ -93,12 +103,21 @@ class ChunkDecoder:
         columns["listener"] = chunk.column("listener").cast(pa.string())
         return pa.table(columns)
 
-    def _realm_column(self, addresses: pa.ChunkedArray, count: int) -> pa.Array:
-        if not self._realms.networks:
-            return pa.repeat(pa.scalar(self._realms.default), count)
-        encoded = addresses.combine_chunks().cast(pa.binary()).dictionary_encode()
-        names = pa.array([self._realms.realm_of(value.as_py()) for value in encoded.dictionary])
-        return names.take(encoded.indices)
+    def _realm_column(self, chunk: pa.Table) -> pa.Array:
+        realms = self._realms
+        named = [pa.repeat(pa.scalar(realms.default), chunk.num_rows)]
+        if realms.listeners:
+            named.insert(0, _by_value(chunk.column("listener"), pa.string(), realms.listener_realm))
+        if realms.networks:
+            named.insert(0, _by_value(chunk.column("source_address"), pa.binary(), realms.network_realm))
+        return pc.coalesce(*named)
+
+
+def _by_value(column: pa.ChunkedArray, kind: pa.DataType, name_it: Callable[[Any], str | None]) -> pa.Array:
+    """`name_it` of every value, called once for each different one."""
+    encoded = column.cast(kind).combine_chunks().dictionary_encode()
+    names = pa.array([name_it(value.as_py()) for value in encoded.dictionary], pa.string())
+    return names.take(encoded.indices)
 
 
 def _kinds(listeners: pa.ChunkedArray) -> dict[str, str]:

@@ -9,6 +9,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from archive.errors import ArchiveError
+from archive.index.blocks import Block
 from archive.index.tables import create_statements, database_name
 
 QUERY_TIMEOUT_SECONDS = 30
@@ -56,6 +57,23 @@ class Engine:
             self._client().insert_arrow(
                 table, rows, database=self.database, settings={"insert_deduplication_token": token}
             )
+        except ClickHouseError as error:
+            raise IndexUnavailableError(str(error)) from error
+
+    def insert_block(self, block: Block, token: str) -> None:
+        """Insert the rows of a file once. An embedded engine reads the file itself."""
+        table, settings = f"{self.database}.{block.table}", {"insert_deduplication_token": token}
+        try:
+            if self._dsn.startswith("chdb:"):
+                columns = ", ".join(f"`{name}`" for name in block.columns)
+                path, quoted = (str(value).replace("\\", "\\\\").replace("'", "\\'") for value in (block.path, token))
+                self._client().command(
+                    f"INSERT INTO {table} ({columns}) FROM INFILE '{path}' "
+                    f"SETTINGS insert_deduplication_token = '{quoted}' FORMAT ArrowStream"
+                )
+                return
+            with block.path.open("rb") as file:
+                self._client().raw_insert(table, block.columns, file, settings, "ArrowStream")
         except ClickHouseError as error:
             raise IndexUnavailableError(str(error)) from error
 

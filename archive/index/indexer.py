@@ -1,17 +1,17 @@
-# pyright: reportAttributeAccessIssue=false
 """Sealed leaves, in order, into the index. Progress is read from the index itself (table `leaves`), never from
 a side file."""
 
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc  # its functions are made at import, out of a type checker's sight
 
-from archive.index.decoding import DecodedLeaf
+from archive.index.blocks import LeafBlocks
 from archive.index.engine import Engine
-from archive.index.worker import DecodeWorker, WorkerLostError
+from archive.index.worker import DecodeWorker, WorkerLostError, wait_blocks
 from archive.leaf import decode_leaf
 from archive.note import Checkpoint, open_checkpoint, parse_verifier_key
 from archive.origin import ArchivePaths
@@ -35,8 +35,18 @@ _LEAVES_SCHEMA = pa.schema(
         ("counters", pa.map_(pa.string(), pa.uint64())),
     ]
 )
-STATEFUL_KINDS = ("netflow",)
+DECODE_AHEAD = 3
+"""Leaves given to the worker: the one whose rows are inserted, the next, and one that waits; 40 MB of rows each."""
+STATEFUL_KINDS = ("netflow", "sflow")
 """Listener kinds whose decoding depends on earlier records."""
+
+
+class _Decoding(NamedTuple):
+    """A leaf on its way; `blocks` is None for one without records."""
+
+    index: int
+    leaf: dict[str, Any]
+    blocks: "Future[LeafBlocks] | None"
 
 
 def read_checkpoint(paths: ArchivePaths) -> Checkpoint:
@@ -62,6 +72,7 @@ class Indexer:
         self.next_leaf = self._read_progress()
         self.sealed_size = self.next_leaf
         self._caught_up_monotonic = time.monotonic()
+        self._ahead: deque[_Decoding] = deque()
 
     def run_once(self, *, at_most: int = 64) -> int:
         """Index up to `at_most` sealed leaves. Returns how many; raises IndexUnavailableError when the engine fails,
@@ -72,14 +83,20 @@ class Indexer:
         done = 0
         while self.next_leaf < checkpoint.size and done < at_most:
             try:
-                leaf = decode_leaf(reader.leaf(self.next_leaf))
+                self._decode_ahead(reader, checkpoint.size)
             except FileNotFoundError:
-                return done
+                if not self._ahead:
+                    return done
+            current = self._ahead[0]
             try:
-                self._index_leaf(self.next_leaf, leaf)
+                blocks = wait_blocks(current.blocks) if current.blocks else LeafBlocks()
             except WorkerLostError:
-                self._worker = None
+                self._lose_worker()
                 raise
+            # When the engine fails here, the rows stay where they are: decoding twice would move the state twice.
+            self._write_leaf(current.index, current.leaf, blocks)
+            blocks.discard()
+            self._ahead.popleft()
             self.next_leaf += 1
             done += 1
         if self.next_leaf == checkpoint.size:
@@ -98,21 +115,28 @@ class Indexer:
         rows = self._engine.query("SELECT count() AS n, max(leaf_index) AS last FROM {db}.leaves")
         return int(rows[0]["last"]) + 1 if rows[0]["n"] else 0
 
-    def _index_leaf(self, index: int, leaf: dict[str, Any]) -> None:
-        decoded = DecodedLeaf()
-        if "segment" in leaf:
-            decoded = self._ready_worker().decode(index, leaf)
+    def _decode_ahead(self, reader: TreeReader, size: int) -> None:
+        """Keep the worker busy with the leaves after the one that is being inserted."""
+        following = self._ahead[-1].index + 1 if self._ahead else self.next_leaf
+        while len(self._ahead) < DECODE_AHEAD and following < size:
+            leaf = decode_leaf(reader.leaf(following))
+            blocks = self._ready_worker().submit(following, leaf) if "segment" in leaf else None
+            self._ahead.append(_Decoding(following, leaf, blocks))
+            following += 1
+
+    def _lose_worker(self) -> None:
+        self._worker = None
+        self._ahead.clear()
+
+    def _write_leaf(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> None:
         written: dict[str, int] = {}
-        for table, parts in decoded.tables.items():
-            rows = pa.concat_tables(parts)
-            written[table] = rows.num_rows
-            for origin_leaf, generation, group in _generations(rows, index):
-                token = f"{self._engine.origin}/{origin_leaf}/{table}/{generation}"
-                log = pa.repeat(pa.scalar(self._engine.origin), group.num_rows)
-                self._engine.insert(table, group.add_column(0, "log", log), token)
+        for block in decoded.blocks:
+            written[block.table] = written.get(block.table, 0) + block.rows
+            token = f"{self._engine.origin}/{block.leaf_index}/{block.table}/{block.generation}"
+            self._engine.insert_block(block, token)
         self._engine.insert("leaves", self._leaf_row(index, leaf, decoded, written), f"{self._engine.origin}/{index}")
 
-    def _leaf_row(self, index: int, leaf: dict[str, Any], decoded: DecodedLeaf, written: dict[str, int]) -> pa.Table:
+    def _leaf_row(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks, written: dict[str, int]) -> pa.Table:
         counters = {
             **decoded.counters,
             "torn_bytes": leaf.get("torn_bytes", 0),
@@ -144,7 +168,7 @@ class Indexer:
             worker = self._make_worker()
             for index in self._leaves_to_replay():
                 leaf = decode_leaf(TreeReader(self._paths.log, read_checkpoint(self._paths).size).leaf(index))
-                worker.decode(index, leaf, discard=True)
+                wait_blocks(worker.submit(index, leaf, discard=True))
             self._worker = worker
         return self._worker
 
@@ -156,15 +180,3 @@ class Indexer:
             {"next": self.next_leaf, "kinds": list(STATEFUL_KINDS), "look_back": LOOK_BACK_NS},
         )
         return [int(row["leaf_index"]) for row in rows]
-
-
-def _generations(rows: pa.Table, index: int) -> list[tuple[int, int, pa.Table]]:
-    """Rows grouped by the leaf they come from: generation 0 for this leaf, this leaf's number for late rows."""
-    leaves = pc.unique(rows.column("leaf_index")).to_pylist()
-    if leaves == [index]:
-        return [(index, 0, rows)]
-    groups = []
-    for leaf in leaves:
-        part = rows.filter(pc.equal(rows.column("leaf_index"), pa.scalar(leaf, pa.uint64())))
-        groups.append((leaf, 0 if leaf == index else index, part))
-    return groups

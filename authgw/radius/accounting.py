@@ -12,7 +12,7 @@ import numpy as np
 
 from archive.errors import SpoolError
 from archive.spool import SpoolWriter
-from archive.spool_format import Batch
+from archive.spool_batch import Batch
 from authgw.radius.admission import Admission, Request, is_status_request
 from authgw.radius.attributes import redact_secrets
 from authgw.radius.codec import encode_accounting_response, encode_status_reply

@@ -5,7 +5,7 @@ from struct import unpack_from
 from collector.wire.flow_messages import (
     IPFIX,
     IPFIX_HEADER_BYTES,
-    NETFLOW5,
+    LAYOUTS,
     NETFLOW9,
     NETFLOW9_HEADER_BYTES,
     netflow5_length,
@@ -13,11 +13,11 @@ from collector.wire.flow_messages import (
 
 # Set ids of v9 between options template (1) and data (256) are reserved (RFC 3954 section 5.2): a version
 # word in the place of a set id can only be the next header.
-_VERSIONS = (NETFLOW5, NETFLOW9, IPFIX)
+_VERSIONS = (*LAYOUTS, NETFLOW9, IPFIX)
 
 
 def starts_message(data: bytes, position: int = 0) -> bool:
-    """An export header of NetFlow v5, v9 or IPFIX may begin here."""
+    """An export header of NetFlow v5, v7, v9 or IPFIX may begin here."""
     return len(data) - position >= 2 and unpack_from(">H", data, position)[0] in _VERSIONS
 
 
@@ -40,7 +40,7 @@ def _is_header(data: bytes, position: int) -> bool:
     if not starts_message(data, position):
         return False
     (version,) = unpack_from(">H", data, position)
-    if version == NETFLOW5:
+    if version in LAYOUTS:
         return netflow5_length(data, position, len(data)) > 0
     return len(data) - position >= (IPFIX_HEADER_BYTES if version == IPFIX else NETFLOW9_HEADER_BYTES)
 
@@ -50,7 +50,7 @@ def _announced_length(data: bytes, start: int) -> int:
     if not starts_message(data, start):
         return 0
     (version,) = unpack_from(">H", data, start)
-    if version == NETFLOW5:
+    if version in LAYOUTS:
         return netflow5_length(data, start, len(data))
     if version == IPFIX:
         length = unpack_from(">H", data, start + 2)[0] if len(data) - start >= 4 else 0

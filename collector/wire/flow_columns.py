@@ -54,7 +54,9 @@ class SetBounds:
 
 @dataclass
 class FlowColumns:
-    """Mapped columns of one batch. Addresses are uint8 [records, 16]. `estimated_times`: see flow_times."""
+    """Mapped columns of one batch. Addresses are uint8 [records, 16]. `estimated` is bool [records], None for none:
+    times without a base, see flow_times.
+    """
 
     records: int
     addresses: dict[str, Values] = field(default_factory=dict)
@@ -65,7 +67,7 @@ class FlowColumns:
     nat_event: Values | None = None
     firewall_event: Values | None = None
     connection_id: Values | None = None
-    estimated_times: bool = False
+    estimated: np.ndarray | None = None
     extra: list[tuple[str, ElementType, Column]] = field(default_factory=list)
 
 
@@ -170,8 +172,16 @@ def _map_uptimes(
         if values is None or reference is None or _time(mapped, side) is not None:
             continue
         if based:
-            _set_time(mapped, side, flow_times.uptime_to_unix_ns(values, bounds.uptime_ms, bounds.export_unix_ns))
-            used.add(first[flow_times.UPTIME_TIMES[side]])
+            found = flow_times.uptime_to_unix_ns(values, bounds.uptime_ms, bounds.export_unix_ns)
+            without_base = flow_times.without_base(reference, bounds.uptime_ms)
+            if without_base.any():
+                latest = flow_times.latest_uptime(reference, bounds.set_starts, bounds.set_sizes)
+                estimate = flow_times.uptime_by_latest(values, latest, bounds.export_unix_ns)
+                found = Values(np.where(without_base, estimate.values, found.values), found.valid)
+                mapped.estimated = without_base
+            else:
+                used.add(first[flow_times.UPTIME_TIMES[side]])
+            _set_time(mapped, side, found)
         elif init is not None:
             _set_time(mapped, side, flow_times.scaled(Values(init.values + values.values), flow_times.NS_PER_MS))
         else:
@@ -179,7 +189,7 @@ def _map_uptimes(
             estimate = flow_times.uptime_by_latest(values, latest, bounds.export_unix_ns)
             based_on = flow_times.uptime_after_init(values, bounds.system_init_ms, bounds.export_unix_ns)
             known = based_on.mask()
-            mapped.estimated_times |= not known.all()
+            mapped.estimated = None if known.all() else ~known
             _set_time(mapped, side, Values(np.where(known, based_on.values, estimate.values), values.valid))
 
 

@@ -1,5 +1,5 @@
-"""Headers and sets of NetFlow v5, v9 (RFC 3954 section 5.1) and IPFIX (RFC 7011 section 3.1). No templates
-here.
+"""Headers and sets of NetFlow v5, v7 (Catalyst switches), v9 (RFC 3954 section 5.1) and IPFIX (RFC 7011 section 3.1).
+No templates here.
 """
 
 from collections import Counter
@@ -8,11 +8,15 @@ from typing import NamedTuple
 
 from collector.wire.flow_templates import Field, Layout
 
-NETFLOW5, NETFLOW9, IPFIX = 5, 9, 10
+NETFLOW5, NETFLOW7, NETFLOW9, IPFIX = 5, 7, 9, 10
 NETFLOW5_HEADER_BYTES = 24
+"""Of v7 too."""
 NETFLOW5_RECORD_BYTES = 48
+NETFLOW7_RECORD_BYTES = 52
 MAX_NETFLOW5_RECORDS = 30
 """The format's own limit; a header that claims more is not a NetFlow v5 header."""
+MAX_NETFLOW7_RECORDS = 28
+"""What fits an Ethernet frame is 27; exporters are known to claim one more."""
 NETFLOW9_HEADER_BYTES = 20
 IPFIX_HEADER_BYTES = 16
 NS_PER_SECOND = 1_000_000_000
@@ -30,10 +34,18 @@ NETFLOW5_LAYOUT = Layout(
     False,
     True,
 )  # fmt: skip
+# v7 adds the router whose shortcut the switch took. The words at 210 are flags: which fields the switch could not know.
+NETFLOW7_LAYOUT = Layout((*NETFLOW5_LAYOUT.fields, Field(0, 43, 4)), 0, False, True)
+LAYOUTS = {NETFLOW5: NETFLOW5_LAYOUT, NETFLOW7: NETFLOW7_LAYOUT}
+"""Records of the versions without templates."""
+_RECORDS = {
+    NETFLOW5: (NETFLOW5_RECORD_BYTES, MAX_NETFLOW5_RECORDS),
+    NETFLOW7: (NETFLOW7_RECORD_BYTES, MAX_NETFLOW7_RECORDS),
+}
 
 
 class Message(NamedTuple):
-    """Header of one export message. `sets` are (set id, first byte of the body, end); for v5 one with id 0.
+    """Header of one export message. `sets` are (set id, first byte of the body, end); for v5 and v7 one with id 0.
 
     `uptime_ms` is None for IPFIX. `sampling` is the v5 word: two bits of mode, fourteen of interval.
     """
@@ -51,7 +63,7 @@ def read_message(data: bytes, start: int, end: int, counters: Counter[str]) -> M
     """Header and set bounds of the datagram `data[start:end]`, or None (counted) if it is no export message."""
     size = end - start
     version = unpack_from(">H", data, start)[0] if size >= 2 else 0
-    if version == NETFLOW5:
+    if version in LAYOUTS:
         return _read_netflow5(data, start, end, counters)
     if version == NETFLOW9 and size >= NETFLOW9_HEADER_BYTES:
         _, _, uptime_ms, seconds, sequence, domain = unpack_from(">HHIIII", data, start)
@@ -74,13 +86,14 @@ def read_message(data: bytes, start: int, end: int, counters: Counter[str]) -> M
 
 
 def netflow5_length(data: bytes, start: int, end: int) -> int:
-    """Bytes of the v5 datagram that its header announces, or 0 if that is no v5 header."""
+    """Bytes of the v5 or v7 datagram that its header announces, or 0 if that is no such header."""
     if end - start < NETFLOW5_HEADER_BYTES:
         return 0
     version, count = unpack_from(">HH", data, start)
-    if version != NETFLOW5 or not 0 < count <= MAX_NETFLOW5_RECORDS:
+    record_bytes, most = _RECORDS.get(version, (0, 0))
+    if not 0 < count <= most:
         return 0
-    return NETFLOW5_HEADER_BYTES + count * NETFLOW5_RECORD_BYTES
+    return NETFLOW5_HEADER_BYTES + count * record_bytes
 
 
 def _read_netflow5(data: bytes, start: int, end: int, counters: Counter[str]) -> Message | None:
@@ -88,7 +101,7 @@ def _read_netflow5(data: bytes, start: int, end: int, counters: Counter[str]) ->
     if length == 0:
         counters["malformed_datagrams"] += 1
         return None
-    _, _, uptime_ms, seconds, nanoseconds, sequence, engine, sampling = unpack_from(">HHIIIIHH", data, start)
+    version, _, uptime_ms, seconds, nanoseconds, sequence, engine, sampling = unpack_from(">HHIIIIHH", data, start)
     if length > end - start:
         counters["cut_datagrams"] += 1
     else:
@@ -96,7 +109,9 @@ def _read_netflow5(data: bytes, start: int, end: int, counters: Counter[str]) ->
         end = start + length
     export_unix_ns = seconds * NS_PER_SECOND + min(nanoseconds, NS_PER_SECOND - 1)
     sets = [(0, start + NETFLOW5_HEADER_BYTES, end)]
-    return Message(NETFLOW5, engine, sequence, export_unix_ns, uptime_ms, sampling, sets)
+    if version == NETFLOW7:  # that word is reserved
+        engine = sampling = 0
+    return Message(version, engine, sequence, export_unix_ns, uptime_ms, sampling, sets)
 
 
 def _read_sets(data: bytes, position: int, end: int, counters: Counter[str]) -> list[tuple[int, int, int]]:

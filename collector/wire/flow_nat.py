@@ -99,8 +99,8 @@ def _event_of(mapped: FlowColumns, record: int) -> tuple[str, str]:
 def _moment(mapped: FlowColumns, times: Values | None, record: int) -> tuple[int, str] | None:
     if times is None or (times.valid is not None and not times.valid[record]):
         return None
-    quality = "derived" if mapped.estimated_times and times is not mapped.observed else "exact"
-    return int(times.values[record]), quality
+    estimated = mapped.estimated is not None and mapped.estimated[record] and times is not mapped.observed
+    return int(times.values[record]), "derived" if estimated else "exact"
 
 
 def _session_identity(mapped: FlowColumns, record: int) -> str:

@@ -1,8 +1,8 @@
 """What the sequence numbers of flow exports count, and the losses they show.
 
-NetFlow v5 numbers flows, v9 datagrams (RFC 3954 section 5.1), IPFIX data records, options included (RFC 7011 section
-3.1); softflowd leaves options out and counts a message's own records too. How many an IPFIX message holds is known only
-after its sets were cut by their templates.
+NetFlow v5 and v7 number flows, v9 datagrams (RFC 3954 section 5.1), IPFIX data records, options included (RFC 7011
+section 3.1); softflowd leaves options out and counts a message's own records too. How many an IPFIX message holds is
+known only after its sets were cut by their templates.
 """
 
 from collections.abc import Hashable, Sequence
@@ -11,11 +11,16 @@ from struct import unpack_from
 import numpy as np
 import pyarrow as pa
 
-from collector.wire.flow_messages import IPFIX, NETFLOW5, NETFLOW9
+from collector.wire.flow_messages import IPFIX, LAYOUTS, NETFLOW5, NETFLOW7, NETFLOW9
 from collector.wire.flow_templates import Origin
 from collector.wire.sequence_gaps import Arrival, GapFinder, Stream, Units
 
-_UNITS = {NETFLOW5: ("netflow5", "flows"), NETFLOW9: ("netflow9", "datagrams"), IPFIX: ("ipfix", "data records")}
+_UNITS = {
+    NETFLOW5: ("netflow5", "flows"),
+    NETFLOW7: ("netflow7", "flows"),
+    NETFLOW9: ("netflow9", "datagrams"),
+    IPFIX: ("ipfix", "data records"),
+}
 
 
 class SequencedMessages:
@@ -31,9 +36,9 @@ class SequencedMessages:
         return len(self._messages) - 1
 
     def add(self, origin: Origin, listener: str, payload: bytes, *, countable: bool) -> None:
-        """`countable`: its sets are whole. A v5 header says how many flows were sent even if some were cut off."""
+        """`countable`: its sets are whole. A v5 or v7 header says how many were sent even if some were cut off."""
         units: Units | None = (1, 1)
-        if origin.version == NETFLOW5:
+        if origin.version in LAYOUTS:
             flows = unpack_from(">H", payload, 2)[0]
             units = (flows, flows)
         elif origin.version == IPFIX:

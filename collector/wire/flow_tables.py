@@ -12,7 +12,7 @@ from collector.wire.flow_columns import FlowColumns
 from collector.wire.flow_nat import ANY_PORT, NatEvents
 from collector.wire.flow_templates import Origin
 
-VERSION_NAMES = {5: "netflow5", 9: "netflow9", 10: "ipfix"}
+VERSION_NAMES = {5: "netflow5", 7: "netflow7", 9: "netflow9", 10: "ipfix"}
 _PROTOCOLS_WITH_PORTS = (6, 17, 33, 132, 136)
 
 

@@ -12,6 +12,9 @@ _UPTIME_MODULUS_MS = 2**32
 FUTURE_TOLERANCE_MS = 3_600_000
 """An uptime later than the header's by less than this is a clock that ran on; anything later is a wrapped counter,
 which may lie up to 49.7 days in the past."""
+MAX_ENDED_AGE_MS = 7 * 86_400_000
+"""No exporter keeps an ended flow for longer. One whose last uptime would lie further back counts it from another start
+than the header's (FortiOS 5.2: its flows are a week ahead), so the header is no base for it."""
 # Seconds from 1900 (NTP era 0) to 1970, and the length of an era (RFC 7011 section 6.1.9).
 _NTP_OFFSET_SECONDS = 2_208_988_800
 _NTP_ERA_SECONDS = 2**32
@@ -36,9 +39,16 @@ def uptime_to_unix_ns(uptime: Values, header_uptime_ms: np.ndarray, export_unix_
     return Values(unix_ns, uptime.valid)
 
 
+def without_base(uptime: Values, header_uptime_ms: np.ndarray) -> np.ndarray:
+    """bool [records]: the header's uptime cannot be of the same clock as this one, the last of a flow."""
+    behind = (header_uptime_ms.astype("uint64") - uptime.values) % np.uint64(_UPTIME_MODULUS_MS)
+    too_old = (behind > MAX_ENDED_AGE_MS) & (behind <= _UPTIME_MODULUS_MS - FUTURE_TOLERANCE_MS)
+    return too_old & (uptime.values < np.uint64(_LEAST_EPOCH_MS))
+
+
 def uptime_by_latest(uptime: Values, latest: np.ndarray, export_unix_ns: np.ndarray) -> Values:
-    """sysUpTime without any base (IPFIX without systemInitTimeMilliseconds): `latest` is taken for the export
-    time.
+    """sysUpTime without a base (IPFIX without systemInitTimeMilliseconds; without_base): `latest` is taken for the
+    export time.
 
     An estimate: durations and order are right, the position is late by the exporter's idle time-out at most.
     """

@@ -1,4 +1,4 @@
-"""Flow decoder: NetFlow v5, v9 and IPFIX datagrams in, `flows`, `options`, `nat` and `losses` rows out.
+"""Flow decoder: NetFlow v5, v7, v9 and IPFIX datagrams in, `flows`, `options`, `nat` and `losses` rows out.
 
 Datagrams are walked one by one, sets are collected per layout, and all records of one layout are decoded in
 columns at once. Rows come out in the order in which their records became readable.
@@ -15,7 +15,7 @@ from archive.schema import SCHEMAS
 from collector.wire.chunk_rows import column_array, rows_of_kinds
 from collector.wire.extra_json import json_objects
 from collector.wire.flow_columns import SetBounds, map_columns
-from collector.wire.flow_messages import IPFIX, NETFLOW5, NETFLOW5_LAYOUT, Message, read_message
+from collector.wire.flow_messages import IPFIX, LAYOUTS, NETFLOW5_LAYOUT, Message, read_message
 from collector.wire.flow_nat import nat_events
 from collector.wire.flow_sequences import SequencedMessages
 from collector.wire.flow_split import option_members, split_records
@@ -65,7 +65,7 @@ class FlowDecoder:
     expected next; numbers skipped become rows of `losses`.
 
     Never raises on any payload; work and memory are linear in the bytes given, the state is bounded by the
-    constants of flow_templates. `version` of a row is `netflow5`, `netflow9` or `ipfix`.
+    constants of flow_templates. `version` of a row is `netflow5`, `netflow7`, `netflow9` or `ipfix`.
     """
 
     kinds = frozenset({"netflow"})
@@ -126,9 +126,9 @@ def _collect_sets(
 ) -> None:
     view = memoryview(payload)
     number = batch.sequenced.last
-    if message.version == NETFLOW5:
+    if message.version in LAYOUTS:
         _, start, end = message.sets[0]
-        batch.add(NETFLOW5_LAYOUT, origin, 0, view[start:end], number)
+        batch.add(LAYOUTS[message.version], origin, 0, view[start:end], number)
         return
     prefix = (origin.exporter_address, origin.exporter_port, origin.version, origin.observation_domain)
     template_sets = _TEMPLATE_SETS[message.version]
@@ -193,8 +193,8 @@ def _decode_batches(batch: _Batch, counters: Counter[str]) -> dict[str, pa.Table
             mode, interval = (sampling >> 14).astype(">u2"), (sampling & 0x3FFF).astype(">u2")
             for name, values in (("samplingAlgorithm", mode), ("samplingInterval", interval)):
                 mapped.extra.append((name, ElementType.UNSIGNED, values.view("uint8").reshape(records, 2)))
-        if mapped.estimated_times:
-            counters["estimated_times"] += records
+        if mapped.estimated is not None:
+            counters["estimated_times"] += int(np.count_nonzero(mapped.estimated))
         pieces["flows"].append(flows_table(common, mapped))
         orders["flows"].append(order)
         received = np.repeat(np.array([one.received_unix_ns for one in origins], "int64"), sizes)

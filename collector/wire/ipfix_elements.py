@@ -202,51 +202,42 @@ _NETFLOW9 = {
     56702: Element("panosUser", ElementType.STRING),
 }
 
-# Types of private elements; their name stays e<enterprise>.<id>. 5951 is NetScaler (AppFlow),
-# 6876 VMware (virtual distributed switch).
-_PRIVATE = {
+# Types of private elements; their name stays e<enterprise>.<id>. 637 Nokia, 5951 NetScaler (AppFlow), 6871 YAF,
+# 6876 VMware (virtual distributed switch), 10704 and 12326 Barracuda, 15397 Procera, 41916 Viptela.
+_BARRACUDA = {
+    ElementType.UNSIGNED: (1, 2, 3, 6, 9, 11, 12),
+    ElementType.STRING: (4, 5, 7),
+    ElementType.IPV4_ADDRESS: (8, 10),
+}
+_PRIVATE: dict[ElementType, dict[int, tuple[int, ...]]] = {
     ElementType.UNSIGNED: {
         5951: (
-            128,
-            129,
-            132,
-            133,
-            134,
-            136,
-            144,
-            145,
-            146,
-            147,
-            151,
-            153,
-            156,
-            157,
-            158,
-            159,
-            160,
-            161,
-            162,
-            169,
-            170,
-            171,
-            182,
-            193,
-            268,
-            269,
-            329,
-            330,
-            331,
-            332,
-            347,
+            128, 129, 132, 133, 134, 136, 144, 145, 146, 147, 151, 153, 156, 157, 158, 159, 160, 161, 162, 169, 170,
+            171, 182, 193, 268, 269, 329, 330, 331, 332, 347,
         ),
+        6871: (14, 15, 21, 33, 35, 40, 100, 101, 102, 103, 104, 105),
         6876: (880, 886, 887, 888, 889, 890),
+        10704: _BARRACUDA[ElementType.UNSIGNED],
+        12326: _BARRACUDA[ElementType.UNSIGNED],
+        15397: (3, 4, 5, 6, 7, 8, 9, 10, 24, 25, 29, 30, 32, 34),
+        41916: (4321,),
     },
     ElementType.STRING: {
+        637: (93,),
         5951: (130, 131, 135, 140, 141, 142, 143, 183, 185, 186, 187, 188, 189, 190, 205, 267),
+        6871: (36, 37),
+        10704: _BARRACUDA[ElementType.STRING],
+        12326: _BARRACUDA[ElementType.STRING],
+        15397: (1, 2, 15, 16, 17, 18, 19, 20, 21, 22, 23, 26, 27, 28, 31, 33, 35, 36, 37, 46, 47),
     },
-    ElementType.IPV4_ADDRESS: {6876: (881, 882)},
-    ElementType.IPV6_ADDRESS: {6876: (883, 884)},
-}
+    ElementType.IPV4_ADDRESS: {
+        6876: (881, 882),
+        10704: _BARRACUDA[ElementType.IPV4_ADDRESS],
+        12326: _BARRACUDA[ElementType.IPV4_ADDRESS],
+        15397: (42, 44),
+    },
+    ElementType.IPV6_ADDRESS: {6876: (883, 884), 15397: (43, 45)},
+}  # fmt: skip
 
 
 def _read_iana() -> dict[int, Element]:

@@ -3,7 +3,7 @@ translation.
 """
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,6 +17,7 @@ from collector.wire.connection_fields import Translation
 from collector.wire.conntrack import ConntrackReader
 from collector.wire.device_time import DeviceTimeReader
 from collector.wire.netfilter import NetfilterReader
+from collector.wire.relp_repeats import Connections, Sender, mark_repeats
 from collector.wire.sequence_gaps import Stream
 from collector.wire.syslog_header import parse_header
 from collector.wire.syslog_sequences import follow_sequences
@@ -30,9 +31,16 @@ _PARSED_COLUMNS = (
 _NO_CONNECTION = (None, None, None, None, None, "", "")
 
 
+class SyslogState(NamedTuple):
+    """Numbers expected next from senders that number their lines, and the last messages of RELP senders."""
+
+    sequences: dict[Hashable, Stream]
+    relp: dict[Sender, Connections]
+
+
 class SyslogDecoder:
-    """Decoder of listeners of kind `syslog`. Never raises on any payload. The state holds the numbers expected next
-    from senders that number their lines; numbers skipped become rows of `losses`.
+    """Decoder of listeners of kind `syslog`. Never raises on any payload. Numbers skipped by a sender that numbers its
+    lines become rows of `losses`; what a RELP sender may have sent again is `repeated`.
 
     `zone` names the time zone of lines that carry local time without offset. `format` of a row is the most
     specific form understood: `netfilter`, `conntrack`, `ulogd`, else `rfc5424` or `rfc3164`, else `unknown`
@@ -44,19 +52,21 @@ class SyslogDecoder:
     def __init__(self, zone: str = "Asia/Bangkok") -> None:
         self._zone = ZoneInfo(zone)
 
-    def initial_state(self) -> dict[Hashable, Stream]:
-        return {}
+    def initial_state(self) -> SyslogState:
+        return SyslogState({}, {})
 
     def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
         rows = rows_of_kinds(chunk, self.kinds)
+        before: SyslogState = state or self.initial_state()
         if rows.num_rows == 0:
-            return Decoded({}, state or {})
+            return Decoded({}, before)
         payloads = column_array(rows, "payload", pa.binary()).to_pylist()
         arrivals = column_array(rows, "received_unix_ns", pa.int64()).to_pylist()
         lines, translations = self._parse_lines(payloads, arrivals)
-        state, losses = follow_sequences(state or {}, rows, lines, leaf_index)
+        sequences, losses = follow_sequences(before.sequences, rows, lines, leaf_index)
+        relp, repeated = mark_repeats(before.relp, rows, payloads)
         columns = common_columns(rows, leaf_index)
-        logs = _logs_table(rows, columns, lines)
+        logs = _logs_table(rows, columns, lines, pa.array(repeated))
         tables = {"logs": logs}
         if losses is not None:
             tables["losses"] = losses
@@ -66,7 +76,8 @@ class SyslogDecoder:
         if translations:
             tables["nat"] = _nat_table(rows, columns, translations, arrivals)
             counters["nat_events"] = len(translations)
-        return Decoded(tables, state, 0, counters)
+        _count(counters, "relp_repeated_messages", int(repeated.sum()))
+        return Decoded(tables, SyslogState(sequences, relp), 0, counters)
 
     def _parse_lines(
         self, payloads: list[bytes], arrivals: list[int]
@@ -102,7 +113,9 @@ class SyslogDecoder:
         return lines, translations
 
 
-def _logs_table(rows: pa.Table, common: dict[str, pa.Array], lines: list[tuple[Any, ...]]) -> pa.Table:
+def _logs_table(
+    rows: pa.Table, common: dict[str, pa.Array], lines: list[tuple[Any, ...]], repeated: pa.Array
+) -> pa.Table:
     schema = SCHEMAS["logs"]
     columns = dict(common)
     columns["sender_address"] = column_array(rows, "source_address", pa.binary(16))
@@ -110,6 +123,7 @@ def _logs_table(rows: pa.Table, common: dict[str, pa.Array], lines: list[tuple[A
     columns["transport"] = column_array(rows, "transport", pa.string())
     columns["listener"] = column_array(rows, "listener", pa.string())
     columns["truncated"] = column_array(rows, "truncated", pa.bool_())
+    columns["repeated"] = repeated
     for name, values in zip(_PARSED_COLUMNS, zip(*lines, strict=True), strict=True):
         kind = schema.field(name).type
         columns[name] = pa.array(values, pa.int64()).cast(kind) if name == "device_time" else pa.array(values, kind)

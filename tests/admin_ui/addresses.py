@@ -13,7 +13,11 @@ GET_ADDRESSES = {
     "status.status_page": ["/status"],
     "people.people_page": ["/people", "/people?q=som"],
 }
-OPEN_ADDRESSES = {"account.log_in": ["/login"], "account.set_up": ["/setup?secret=one-time-secret", "/setup"]}
+OPEN_ADDRESSES = {
+    "account.log_in": ["/login"],
+    "account.set_up": ["/setup?secret=one-time-secret", "/setup"],
+    "metrics.metrics_page": ["/metrics"],
+}
 POST_ADDRESSES = {
     "record.record_raw": "/record/0/0",
     "verify.verify_now": "/verify",

@@ -144,7 +144,7 @@ class FakeAsk:
     def _handler(self, name: str) -> Any:
         def handle(peer: Peer, arguments: dict[str, Any]) -> Any:
             self.requests.append((name, arguments))
-            if name not in ("log_in", "set_up", "setup_state"):
+            if name not in ("log_in", "set_up", "setup_state", "metrics"):
                 # The real service refuses exactly so when the pages forget the token.
                 assert arguments.get("from_pages") is True
                 if arguments.get("token") not in (TOKEN, AUDITOR_TOKEN):
@@ -187,15 +187,41 @@ class FakeAsk:
             "sealed": 20,
             "indexed": 10,
             "seal_lag_seconds": 3.5,
+            "index_lag_seconds": 0.5,
             "index_lag_leaves": 1,
             "torn_bytes": 7,
             "kernel_drops": 9,
             "losses": who_answer(self.text)["losses"],
+            "listeners": {self.text: {"received_records": 41, "refused_records": 300, "refused_connections": 45}},
+            "loss_sums": [
+                {
+                    "listener": self.text,
+                    "how": "sequence_gap",
+                    "losses": 9,
+                    "count": 99,
+                    "losses_24h": 2,
+                    "count_24h": 77,
+                },
+                {
+                    "listener": "old",
+                    "how": "udp_memory",
+                    "losses": 9,
+                    "count": None,
+                    "losses_24h": 0,
+                    "count_24h": None,
+                },
+            ],
+            "warnings": [self.text],
+            "silent_sources": {self.text: 1},
             "alarms": self.alarms,
             "processes": {self.text: {"age_seconds": 1.0}, "radius": {"age_seconds": 99.0}},
             "disk": {"total_bytes": 10**12, "free_bytes": 5 * 10**11},
             "demo": self.demo,
         }
+
+    def do_metrics(self, arguments: dict[str, Any]) -> Any:
+        numbers = self.do_status(arguments)
+        return {**numbers, "alarms": {"verify_defect": 1}, "processes": {"radius": 99.0}}
 
     def do_search(self, arguments: dict[str, Any]) -> Any:
         rows = [{**r, "summary": {**r["summary"], "what": self.text}} for r in self.rows]

@@ -15,7 +15,7 @@ from archive.ask.operators import OperatorStore
 from archive.ask.packages import PackageDesk
 from archive.ask.status import StatusReader
 from archive.local_rpc import Peer
-from archive.spool_format import DATA_FRAME, decode_batch, iterate_frames
+from archive.spool_format import RECORD_FRAMES, decode_batch, iterate_frames
 
 ZONE = "Asia/Bangkok"
 CONSOLE = Peer(os.getpid(), os.getuid(), os.getgid())
@@ -59,7 +59,7 @@ class AskDesk:
         found = []
         for path in sorted((self.log.paths.spool / "audit").glob("*[0-9].*")):
             for frame in iterate_frames(path.read_bytes()):
-                if frame.magic == DATA_FRAME and (batch := decode_batch(frame)).listener == "audit":
+                if frame.magic in RECORD_FRAMES and (batch := decode_batch(frame)).listener == "audit":
                     ends = batch.payload_lengths.cumsum().tolist()
                     found += [json.loads(bytes(batch.payload[a:b])) for a, b in pairwise([0, *ends])]
         return found

@@ -8,11 +8,11 @@ import pytest
 from indexed_log import IndexedLog
 from netflow_datagrams import data, template
 
-from archive.addresses import format_address
+from archive.addresses import format_address, parse_address
 from archive.event_record import encode_event
+from archive.index.blocks import _generations
 from archive.index.decoding import RealmTable
 from archive.index.engine import IndexUnavailableError
-from archive.index.indexer import _generations
 from archive.index.tables import create_table, database_name
 from archive.index.worker import DecodeWorker, WorkerLostError
 from archive.schema import SCHEMAS
@@ -66,6 +66,24 @@ def test_rows_of_every_stream_name_their_leaf_and_row(log: IndexedLog) -> None:
     assert leaves[syslog]["records"] == 3
 
 
+def test_a_leaf_the_engine_refused_is_not_decoded_twice(log: IndexedLog) -> None:
+    """Its state has moved on: the same datagrams again would look like a restart of the exporter."""
+
+    def refuses(table: str, token: str) -> None:
+        raise IndexUnavailableError("down")
+
+    log.put("collector", ("netflow/udp-2055", template(seconds(log))))
+    for number in (2, 4):
+        log.put("collector", ("netflow/udp-2055", data(seconds(log), number, FLOW)), index=False)
+    with log.inserting(refuses, refuses), pytest.raises(IndexUnavailableError):
+        log.index()
+    log.index()
+    assert counts(log)["flows"] == 2
+    assert [(row["how"], row["count"]) for row in log.rows("losses") if row["how"] == "sequence_gap"] == [
+        ("sequence_gap", 1)
+    ]
+
+
 def test_indexing_again_changes_nothing(log: IndexedLog) -> None:
     log.put("collector", *[("syslog/udp-5514", CONNTRACK)] * 3)
     before = counts(log)
@@ -76,21 +94,14 @@ def test_indexing_again_changes_nothing(log: IndexedLog) -> None:
 
 
 @pytest.mark.parametrize("fails_at", ["logs", "nat", "leaves"])
-def test_a_death_between_two_inserts_inserts_nothing_twice(
-    log: IndexedLog, monkeypatch: pytest.MonkeyPatch, fails_at: str
-) -> None:
-    insert = log.engine.insert
-
-    def dies(table: str, rows: pa.Table, token: str) -> None:
+def test_a_death_between_two_inserts_inserts_nothing_twice(log: IndexedLog, fails_at: str) -> None:
+    def dies(table: str, token: str) -> None:
         if table == fails_at:
             raise IndexUnavailableError("died")
-        insert(table, rows, token)
 
     log.put("collector", *[("syslog/udp-5514", CONNTRACK)] * 3, index=False)
-    monkeypatch.setattr(log.engine, "insert", dies)
-    with pytest.raises(IndexUnavailableError):
+    with log.inserting(dies, lambda table, token: None), pytest.raises(IndexUnavailableError):
         log.index()
-    monkeypatch.setattr(log.engine, "insert", insert)
     log.start_indexer()
     assert log.index() > 0
     assert counts(log)["logs"] == counts(log)["nat"] == 3
@@ -118,16 +129,11 @@ def test_a_row_stays_with_its_record_when_its_template_comes_later(log: IndexedL
 
 
 @pytest.mark.parametrize("fails_at", ["flows", "nat", "leaves"])
-def test_late_rows_are_inserted_once_over_a_restart(
-    log: IndexedLog, monkeypatch: pytest.MonkeyPatch, fails_at: str
-) -> None:
+def test_late_rows_are_inserted_once_over_a_restart(log: IndexedLog, fails_at: str) -> None:
     early = log.put("collector", ("netflow/udp-2055", data(seconds(log), 1, FLOW)))
-    insert = log.engine.insert
     tokens: list[str] = []
 
-    def dies(table: str, rows: pa.Table, token: str) -> None:
-        tokens.append(token)
-        insert(table, rows, token)
+    def dies(table: str, token: str) -> None:
         if table == fails_at:
             raise IndexUnavailableError("died after the insert")
 
@@ -137,10 +143,8 @@ def test_late_rows_are_inserted_once_over_a_restart(
         ("netflow/udp-2055", data(seconds(log), 3, FLOW)),
         index=False,
     )
-    monkeypatch.setattr(log.engine, "insert", dies)
-    with pytest.raises(IndexUnavailableError):
+    with log.inserting(lambda table, token: tokens.append(token), dies), pytest.raises(IndexUnavailableError):
         log.index()
-    monkeypatch.setattr(log.engine, "insert", insert)
     log.start_indexer()
     log.index()
     assert log.worker.replayed == [early] or fails_at == "leaves"
@@ -188,6 +192,32 @@ def test_sources_have_realms_and_our_own_records_the_default(tmp_path: Path) -> 
     log.put("audit", ("audit", encode_event("who", log.clock.unix_ns(), {})), source=(bytes(16), 0))
     assert {r["realm"] for r in log.rows("logs")} == {"annex"}
     assert {r["realm"] for r in log.rows("audit")} == {"main"}
+    log.close()
+
+
+def test_a_network_names_the_realm_before_the_listener_does(tmp_path: Path) -> None:
+    log = IndexedLog.make(
+        tmp_path, realms=(("192.0.2.0/24", "annex"),), listener_realms=(("syslog/udp-5514", "branch"), ("loss", "x"))
+    )
+    stranger = (parse_address("198.51.100.1"), 514)
+    for listener in ("syslog/udp-5514", "syslog/udp-5514.2", "syslog/udp-55141", "syslog/tcp-5514"):
+        log.put("collector", (listener, LINE), source=stranger)
+        log.put("collector", (listener, LINE))
+    found = [(r["listener"], r["realm"]) for r in log.rows("logs", "listener, realm")]
+    assert found[::2] == [
+        ("syslog/udp-5514", "branch"),
+        ("syslog/udp-5514.2", "branch"),
+        ("syslog/udp-55141", "main"),
+        ("syslog/tcp-5514", "main"),
+    ]
+    assert {realm for _, realm in found[1::2]} == {"annex"}
+    log.close()
+
+
+def test_a_listener_has_a_realm_without_any_network(tmp_path: Path) -> None:
+    log = IndexedLog.make(tmp_path, listener_realms=(("syslog/udp-5514", "branch"),))
+    log.put("collector", ("syslog/udp-5514", LINE), ("syslog/udp-5515", LINE))
+    assert [r["realm"] for r in log.rows("logs", "realm")] == ["branch", "main"]
     log.close()
 
 
@@ -273,7 +303,7 @@ def test_each_log_has_its_own_database() -> None:
 
 @pytest.mark.slow
 def test_the_worker_process_decodes_what_this_process_does(log: IndexedLog) -> None:
-    worker = DecodeWorker(log.paths.segments, make_chunk_decoder, "Asia/Bangkok", ())
+    worker = DecodeWorker(log.paths, log.paths.origin(), make_chunk_decoder, "Asia/Bangkok", ())
     try:
         log.start_indexer()
         log.indexer._make_worker = lambda: worker

@@ -65,7 +65,24 @@ def test_a_loss_has_its_interval_and_count() -> None:
     )
 
 
-@pytest.mark.parametrize("count", [None, -1, "many", 1.5])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("192.0.2.7", bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 7])),
+        ("2001:db8::7", bytes.fromhex("20010db8") + bytes(11) + b"\x07"),
+        ("unknown", None),
+        ("", None),
+        (7, None),
+        (["192.0.2.7"], None),
+        (None, None),
+    ],
+)
+def test_a_loss_names_the_source_it_states(source: object, expected: bytes | None) -> None:
+    (row,) = rows(decode(("loss", encode_event("source_silent", T, {"source": source}))), "losses")
+    assert row["sender_address"] == expected
+
+
+@pytest.mark.parametrize("count", [None, -1, "many", 1.5, True, False])
 def test_a_count_that_is_none_is_unknown_and_not_zero(count: object) -> None:
     (row,) = rows(decode(("loss", encode_event("loss", T, {"count": count}))), "losses")
     assert row["count"] is None

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archive.chunk import ChunkEncoder, batches_to_table, decode_chunk
 from archive.errors import SpoolError
 from archive.spool import CLOSE_AT_BYTES, SpoolWriter
-from archive.spool_format import Batch, decode_batch, encode_batch_frame, iterate_frames
+from archive.spool_batch import Batch, ReadBatch
+from archive.spool_format import decode_batch, encode_batch_frame, iterate_frames
 from archive.spool_read import count_spool_records, read_spool_file
 from tests.clocks import ManualClock
 
@@ -36,10 +38,7 @@ def read_payloads(directory: Path, stream: str) -> list[bytes]:
     found = []
     for path in sorted((directory / stream).glob("*.spool")):
         for batch in read_spool_file(path).batches:
-            position = 0
-            for length in batch.payload_lengths:
-                found.append(bytes(batch.payload[position : position + int(length)]))
-                position += int(length)
+            found += batch.payloads()
     return [p for p in found if b"writer_started" not in p]
 
 
@@ -53,6 +52,63 @@ def test_a_batch_survives_its_frame(payloads: list[bytes]) -> None:
     assert again.payload == batch.payload
     assert list(again.payload_lengths) == list(batch.payload_lengths)
     assert (again.listener, again.transport) == (batch.listener, batch.transport)
+
+
+READS = st.lists(
+    st.tuples(
+        st.integers(1_795_000_000_000_000_000, 1_795_000_100_000_000_000),
+        st.lists(st.tuples(st.binary(max_size=6), st.binary(max_size=300)), min_size=1, max_size=8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def make_reads(reads: list[tuple[int, list[tuple[bytes, bytes]]]]) -> ReadBatch:
+    """Reads of (arrival, [(framing before the record, record)]), from a source port each."""
+    pieces = [piece for _, pieces in reads for piece in pieces]
+    return ReadBatch(
+        "syslog/tcp-5514",
+        "tcp",
+        np.array([arrival for arrival, _ in reads], np.int64),
+        np.frombuffer(SOURCE[0] * len(reads), np.uint8).reshape(len(reads), 16),
+        np.arange(len(reads), dtype=np.uint16),
+        np.array([len(pieces) for _, pieces in reads], np.uint32),
+        np.zeros(len(pieces), np.uint8),
+        np.array([len(gap) for gap, _ in pieces], np.uint8),
+        np.array([len(record) for _, record in pieces], np.uint32),
+        [memoryview(b"".join(gap + record for gap, record in pieces)) for _, pieces in reads],
+    )
+
+
+@given(READS)
+@settings(max_examples=200, deadline=None)
+def test_records_of_reads_come_back_one_by_one(reads: list[tuple[int, list[tuple[bytes, bytes]]]]) -> None:
+    batch = make_reads(reads)
+    frames = list(iterate_frames(encode_batch_frame(batch)))
+    again = decode_batch(frames[0])
+    records = [record for _, pieces in reads for _, record in pieces]
+    assert again.payloads() == batch.payloads() == records
+    assert frames[0].count == len(again) == len(records)
+    assert list(again.received_unix_ns) == [arrival for arrival, pieces in reads for _ in pieces]
+    assert list(again.source_port) == [number for number, (_, pieces) in enumerate(reads) for _ in pieces]
+    assert {row.tobytes() for row in again.source_address} == {SOURCE[0]}
+    data = b"".join(encode_batch_frame(make_reads(reads)) for _ in range(2))
+    batches = [decode_batch(frame) for frame in iterate_frames(data)]
+    table = decode_chunk(ChunkEncoder().encode(batches_to_table(data, batches)))
+    assert table.column("payload").to_pylist() == records * 2
+    assert table.column("source_port").to_pylist() == list(again.source_port) * 2
+
+
+def test_reads_over_midnight_go_to_two_files(tmp_path: Path) -> None:
+    midnight = 20_776 * 86_400_000_000_000
+    reads = [(midnight - 1, [(b"", b"one"), (b"\n", b"two")]), (midnight, [(b"\n", b"three")])]
+    writer = SpoolWriter(tmp_path, "collector")
+    writer.append_batch(make_reads(reads))
+    writer.close()
+    files = [read_spool_file(path) for path in sorted((tmp_path / "collector").glob("*.spool"))]
+    found = [[p for batch in file.batches if batch.transport == "tcp" for p in batch.payloads()] for file in files]
+    assert [payloads for payloads in found if payloads] == [[b"one", b"two"], [b"three"]]
 
 
 def test_every_cut_of_a_file_leaves_whole_frames_only() -> None:
@@ -152,16 +208,16 @@ def test_a_full_disk_stops_nothing_once_space_returns(tmp_path: Path, monkeypatc
     writer = SpoolWriter(tmp_path, "collector", clock=ManualClock())
     import archive.spool as spool
 
-    real = spool.write_all
+    real = spool.write_parts
 
     def full(descriptor: int, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool, "write_all", full)
+    monkeypatch.setattr(spool, "write_parts", full)
     for _ in range(3):
         with pytest.raises(SpoolError):
             writer.append(b"lost", listener="syslog")
-    monkeypatch.setattr(spool, "write_all", real)
+    monkeypatch.setattr(spool, "write_parts", real)
     writer.wait_durable(writer.append(b"kept", listener="syslog"), timeout_seconds=5)
     writer.close()
     assert read_payloads(tmp_path, "collector") == [b"kept"]

@@ -84,7 +84,7 @@ class Phayan(Contestant):
         config.write_text(
             f"[syslog]\naddress='127.0.0.1'\nudp_ports=[{self.syslog_port}]\ntcp_ports=[{self.syslog_port}]\n"
             "tls_ports=[]\nrelp_ports=[]\n"
-            f"[netflow]\naddress='127.0.0.1'\nports=[{self.netflow_port}]\n"
+            f"[netflow]\naddress='127.0.0.1'\nports=[{self.netflow_port}]\n[sflow]\nports=[]\n"
         )
         for name in ("sealer", "collector"):
             self.start(

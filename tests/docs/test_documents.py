@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from admin_ui.metrics import METRICS
+from admin_ui.words import VOCABULARIES
 from archive.alarms import ALARMS
 from archive.attribution.certainty import NO_RECORD, SENTENCES, Certainty
 from archive.query.parse import FIELDS
@@ -34,6 +36,22 @@ def test_every_certainty_alarm_and_search_field_is_documented() -> None:
         assert f"`{code}`" in CONTRACT, code
     for field in FIELDS:
         assert f"`{field}`" in CONTRACT, field
+
+
+def test_every_metric_is_documented_as_it_is() -> None:
+    documented = re.findall(r"^\| `(phayan_[a-z_]+)` \| (\w+) \| (.*?) \| (.+) \|$", CONTRACT, re.MULTILINE)
+    assert documented == [
+        (metric.name, metric.kind, ", ".join(f"`{label}`" for label in metric.labels), metric.meaning)
+        for metric in METRICS
+    ]
+
+
+def test_every_way_to_lose_a_record_has_words_on_the_pages() -> None:
+    table = CONTRACT[CONTRACT.index("## Losses") : CONTRACT.index("## Status")]
+    documented = {
+        how for row in re.findall(r"^\| (`.+?`) \|", table, re.MULTILINE) for how in re.findall(r"`([a-z_]+)`", row)
+    }
+    assert documented - {"how"} == VOCABULARIES["loss"].keys() - {"restart", "outage"}
 
 
 def test_commands_of_the_readmes_exist_with_their_options() -> None:

@@ -1,13 +1,13 @@
 """A spool that refuses while `full` is set, as one on a full disk does."""
 
 from archive.errors import SpoolError
-from archive.spool_format import Batch
+from archive.spool_batch import Batch, ReadBatch
 
 
 class FailingWriter:
     def __init__(self) -> None:
         self.full = True
-        self.batches: list[Batch] = []
+        self.batches: list[Batch | ReadBatch] = []
         self.events: list[tuple[str, bytes]] = []
         self.dropped: dict[str, int] = {}
 
@@ -16,7 +16,7 @@ class FailingWriter:
         self.events.append((listener, payload))
         return 0
 
-    def append_batch(self, batch: Batch) -> int:
+    def append_batch(self, batch: Batch | ReadBatch) -> int:
         self._refuse_when_full()
         self.batches.append(batch)
         return 0

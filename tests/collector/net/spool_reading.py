@@ -32,9 +32,7 @@ def read_records(spool: Path, stream: str = "collector") -> list[Record]:
         file = read_spool_file(path)
         assert file.torn_bytes == 0
         for batch in file.batches:
-            at = 0
-            for row in range(len(batch)):
-                length = int(batch.payload_lengths[row])
+            for row, payload in enumerate(batch.payloads()):
                 record = Record(
                     batch.listener,
                     batch.transport,
@@ -42,10 +40,9 @@ def read_records(spool: Path, stream: str = "collector") -> list[Record]:
                     batch.source_address[row].tobytes(),
                     int(batch.source_port[row]),
                     bool(batch.truncated[row]),
-                    bytes(batch.payload[at : at + length]),
+                    payload,
                 )
                 records.append(record)
-                at += length
     return [record for record in records if record.listener != "restart"]
 
 
@@ -62,6 +59,7 @@ def running(receiver: Receiver, writer: RecordWriter) -> Iterator[None]:
         yield
     finally:
         stop.set()
+        receiver.wake()
         thread.join(DEADLINE_SECONDS)
         receiver.close()
         assert not thread.is_alive()

@@ -10,7 +10,7 @@ import pytest
 
 from archive.errors import SpoolError
 from archive.spool import SpoolWriter
-from archive.spool_format import Batch
+from archive.spool_batch import Batch
 from collector import handshakes, relp_connection
 from collector.commit_queue import CommitQueue
 from collector.receivers import RecordWriter
@@ -129,7 +129,7 @@ def test_full_disk_is_no_answer_and_no_loss() -> None:
         with opened(receiver) as peer:
             peer.sendall(frame(2, b"<13>again please"))
             assert read(peer, len(ok(2))) == ok(2)
-    assert [bytes(batch.payload) for batch in writer.batches] == [b"<13>again please"]
+    assert [p for batch in writer.batches for p in batch.payloads()] == [b"<13>again please"]
     assert writer.events == []
 
 
@@ -208,7 +208,7 @@ def test_a_client_that_does_not_listen_is_not_read_from(monkeypatch: pytest.Monk
         wait_until(lambda: receiver.counters.received_records > 0)
         with opened(receiver) as other:  # the loop is alive and has seen the first one several times
             other.sendall(frame(2, b"<13>y"))
-            wait_until(lambda: any(b"<13>y" in bytes(batch.payload) for batch in writer.batches))
+            wait_until(lambda: any(b"<13>y" in b"".join(batch.payload) for batch in writer.batches))
         assert receiver.counters.received_records < 300
         writer.release.set()
         expected = ok(*range(2, count + 2))

@@ -110,7 +110,22 @@ def test_foreign_address_is_named(tmp_path: Path) -> None:
     assert caught.value.code == "address_unavailable"
 
 
-@pytest.mark.parametrize("listener", [Listener("netflow", "tcp", "", 0), Listener("mail", "udp", "", 0)])
+def test_sflow_is_received_over_udp(tmp_path: Path) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    with started(settings_of(tmp_path, Listener("sflow", "udp", "127.0.0.1", port, receivers=2))):
+        wait_until((tmp_path / "run" / "collector.json").exists)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.sendto(b"\0\0\0\x05", ("127.0.0.1", port))
+            wait_until(lambda: sum(one["received_records"] for one in read_status(tmp_path)["listeners"].values()) == 1)
+    assert set(read_status(tmp_path)["listeners"]) == {f"sflow/udp-{port}", f"sflow/udp-{port}.2"}
+    (record,) = [one for one in read_records(tmp_path / "spool") if one.listener.startswith("sflow/")]
+    assert (record.listener.partition(".")[0], record.payload) == (f"sflow/udp-{port}", b"\0\0\0\x05")
+
+
+@pytest.mark.parametrize(
+    "listener",
+    [Listener("netflow", "tcp", "", 0), Listener("sflow", "tcp", "", 0), Listener("mail", "udp", "", 0)],
+)
 def test_unknown_listener_is_refused(tmp_path: Path, listener: Listener) -> None:
     with pytest.raises(CollectorError) as caught:
         run_collector(settings_of(tmp_path, listener), threading.Event())
@@ -125,6 +140,9 @@ def test_a_receiver_that_dies_ends_the_collector(tmp_path: Path, monkeypatch: py
             self.counters = ReceiverCounters()
 
         def run(self, writer: object, stop: threading.Event) -> None:
+            return
+
+        def wake(self) -> None:
             return
 
         def close(self) -> None:

@@ -172,4 +172,4 @@ def test_full_disk_is_counted_and_said_once_there_is_room() -> None:
     [(listener, payload)] = writer.events
     loss = decode_event(payload)
     assert (listener, loss["how"], loss["count"]) == ("loss", "spool_write_failed", 5)
-    assert [batch.payload for batch in writer.batches] == [b"<13>kept"]
+    assert [p for batch in writer.batches for p in batch.payloads()] == [b"<13>kept"]

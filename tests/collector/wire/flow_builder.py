@@ -40,3 +40,19 @@ def netflow5(records: int, *, count: int | None = None, uptime=600_000, seconds=
         for index in range(records)
     )  # fmt: skip
     return header + body
+
+
+def netflow7(
+    records: int, *, count: int | None = None, uptime=600_000, seconds=1_700_000_000, sequence=77, reserved=0
+) -> bytes:
+    """Of a Catalyst switch."""
+    count = records if count is None else count
+    header = pack(">HHIIIII", 7, count, uptime, seconds, 250_000_000, sequence, reserved)
+    body = b"".join(
+        bytes([10, 0, 0, index, 198, 51, 100, 1, 10, 0, 0, 254])
+        + pack(">HHIIIIHH", 3, 4, 5, 1000 + index, 590_000, 599_000, 4000, 443)
+        + pack(">BBBBHHBBH", 0, 24, 6, 8, 65001, 65002, 24, 16, 0)
+        + bytes([192, 0, 2, 77])
+        for index in range(records)
+    )  # fmt: skip
+    return header + body

@@ -8,6 +8,7 @@ import pytest
 from flow_builder import message, netflow5, one_set, template_set
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sflow_builder import datagram, flow_sample, sampled_ipv4
 from wire_chunks import corpus_file
 
 from collector.decode_file import decode_files
@@ -191,7 +192,7 @@ def test_unreadable_file_and_unknown_kind(tmp_path):
     with pytest.raises(CollectorError, match="Cannot read"):
         list(decode_files([tmp_path]))
     with pytest.raises(CollectorError, match="Unknown kind"):
-        list(decode_files([], "sflow"))
+        list(decode_files([], "ipfix"))
 
 
 SAMPLES = [pcap([ETHERNET, MACS + IPV6 + ipv6(udp(netflow5(1)))]), pcapng(ETHERNET), netflow5(2)]
@@ -210,10 +211,19 @@ def test_changed_captures_never_raise(decode, sample, changes, data):
     content = bytearray(sample)
     for position, byte in changes:
         content[position % len(content)] = byte
-    decode(bytes(content), kind=data.draw(st.sampled_from(["auto", "netflow", "syslog"])))
+    decode(bytes(content), kind=data.draw(st.sampled_from(["auto", "netflow", "sflow", "syslog"])))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([b"", b"\xa1\xb2\xc3\xd4", b"\x0a\x0d\x0d\x0a", b"\x00\x05", b"<1>"]), st.binary(max_size=200))
 def test_arbitrary_files_never_raise(decode, start, rest):
     decode(start + rest)
+
+
+def test_sflow_in_a_capture_is_known_by_its_version_word_or_its_port(decode):
+    sample = datagram(flow_sample(sampled_ipv4()))
+    frames = [MACS + IPV4 + ipv4(udp(payload, port)) for payload, port in ((sample, 9999), (sample[:20], 6343))]
+    counters: Counter[str] = Counter()
+    assert [record["version"] for record in decode(pcap(frames), counters=counters)] == ["sflow5"]
+    assert (counters["sflow_datagrams"], counters["sflow_malformed_datagrams"]) == (2, 1)
+    assert decode(pcap(frames[:1]), kind="netflow") == []

@@ -22,6 +22,7 @@ VMWARE = "ipfix_test_vmware_vds"
 CASES = [
     (["netflow5"], 2, 0),
     (["netflow5_test_invalid01"], 0, 0),
+    (["netflow9_test_invalid01"], 2, 1),
     (["netflow5_test_juniper_mx80"], 29, 0),
     (["netflow9_test_valid01"], 7, 0),
     (["netflow9_test_softflowd_tpl_data"], 7, 0),
@@ -89,6 +90,24 @@ def test_number_of_records(files, flow_count, options_count, templates_first):
     # the template captures of nprobe and macaddr carry their options record themselves
     carriers = {index for index, name in enumerate(order) if "tpl" not in name or options_count or len(files) == 1}
     assert origins <= carriers, "a late record names the chunk of its own datagram"
+
+
+@pytest.mark.parametrize("files", [case[0] for case in CASES if len(case[0]) > 1], ids=lambda files: files[0])
+def test_rows_are_the_same_whichever_comes_first(files):
+    def by_file(order: list[str]) -> list[str]:
+        decoded = decode(*order)
+        found = []
+        for table in ("flows", "options", "nat"):
+            for row in rows(decoded, table) if table in decoded.tables else []:
+                found.append(repr((order[row["row"]], table, {**row, "row": 0})))
+        return sorted(found)
+
+    assert by_file(files) == by_file(files[::-1])
+
+
+def test_every_capture_is_in_a_case():
+    named = {name for files, _, _ in CASES for name in files}
+    assert set(corpus_names()) <= named
 
 
 @pytest.mark.parametrize("name", corpus_names())

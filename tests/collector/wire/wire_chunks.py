@@ -11,7 +11,9 @@ ARRIVAL_UNIX_NS = 1_795_132_800 * 10**9  # 2026-11-20T00:00:00Z
 SENDER = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1])
 
 
-def make_chunk(payloads, listener="netflow", *, arrival=ARRIVAL_UNIX_NS, source=SENDER, port=2055, realm="main"):
+def make_chunk(
+    payloads, listener: str | list[str] = "netflow", *, arrival=ARRIVAL_UNIX_NS, source=SENDER, port=2055, realm="main"
+):
     count = len(payloads)
     listeners = [listener] * count if isinstance(listener, str) else listener
     return pa.table(

@@ -1,0 +1,42 @@
+"""`phayan status` on a terminal: every loss it was told is on it."""
+
+from typing import Any
+
+from deploy.status_text import status_lines
+
+COUNTERS = {
+    "received_records": 41, "kernel_drops": 3, "truncated_records": 4, "refused_records": 5, "refused_connections": 6,
+    "malformed_frames": 7, "failed_handshakes": 8, "unwritten_records": 9, "receive_errors": 10, "connections": 12,
+}  # fmt: skip
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    return {
+        "log": "x", "tree_size": 9, "demo": False, "received": 3, "sealed": 2, "indexed": 1, "streams": {},
+        "seal_lag_seconds": 1.5, "index_lag_seconds": 0.2, "index_lag_leaves": 4, "torn_bytes": 0, "kernel_drops": 3,
+        "listeners": {}, "warnings": [], "loss_sums": [], "losses": [], "alarms": [], **changes,
+    }  # fmt: skip
+
+
+def test_counters_of_a_listener_that_are_not_zero_are_shown() -> None:
+    lines = list(status_lines(status(listeners={"syslog/udp-5514": COUNTERS, "syslog/tcp-5514": {}})))
+    (busy,) = [line for line in lines if "udp-5514" in line]
+    assert busy.split(maxsplit=1)[1] == (
+        "received 41, dropped by the kernel 3, truncated 4, refused 5, connections refused 6, malformed 7, "
+        "failed handshakes 8, refused by the disk 9, receive errors 10, 12 connections open"
+    )
+    (quiet,) = [line for line in lines if "tcp-5514" in line]
+    assert quiet.split(maxsplit=1)[1] == "received 0"
+
+
+def test_losses_of_the_last_day_are_summed_and_older_ones_left_out() -> None:
+    row = {"listener": "syslog/udp-5514", "how": "sequence_gap", "losses": 9, "count": 99}
+    recent = {**row, "losses_24h": 2, "count_24h": 77}
+    unknown = {**row, "how": "udp_memory", "losses_24h": 1, "count_24h": None}
+    old = {**row, "how": "refused_source", "losses_24h": 0, "count_24h": None}
+    text = "\n".join(status_lines(status(loss_sums=[recent, unknown, old], warnings=["The buffer is small."])))
+    assert "sequence_gap: 2 times, count 77" in text
+    assert "udp_memory: 1 times, count unknown" in text
+    assert "refused_source" not in text
+    assert "warning: The buffer is small." in text
+    assert "no losses in the last 24 hours" in "\n".join(status_lines(status(loss_sums=[old])))
