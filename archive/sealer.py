@@ -130,7 +130,6 @@ class Sealer:
         note = self._head.advance(self._published, following, self._keys.checkpoint)
         replace_file(self._paths.log / "checkpoint", note)
         self._published = following
-        self._published_monotonic_ns = self._clock.monotonic_ns()
         self._tree.remove_stale_partials()
         for path in self._sealed_spool:
             path.unlink(missing_ok=True)
@@ -210,8 +209,18 @@ class Sealer:
         now = self._clock.monotonic_ns()
         if not self.pending_leaves and now - self._last_leaf_monotonic_ns >= HEARTBEAT_SECONDS * NS:
             self._append_leaf("heartbeat", self._moment())
-        if self.pending_leaves and now - self._published_monotonic_ns >= self._head_interval_ns:
+        if not self._head_interval_ns:
             self.publish()
+        elif self._turn(now) > self._published_turn:
+            # Once a turn, at its beginning: what is sealed later waits for the next.
+            self._published_turn = self._turn(now)
+            self.publish()
+
+    def _turn(self, monotonic_ns: int) -> int:
+        """Number of the interval of heads a moment lies in. They begin a tenth after the multiples at which all writers
+        close their files, so that one head covers what was closed then and nothing waits for the one after.
+        """
+        return (monotonic_ns - self._head_interval_ns // 10) // self._head_interval_ns
 
     def _moment(self) -> dict[str, str]:
         return {
@@ -252,7 +261,7 @@ class Sealer:
         replace_file(self._paths.log / "checkpoint", self._paths.head.read_bytes())
         self._tree.remove_foreign_partials()
         now = self._clock.monotonic_ns()
-        self._published_monotonic_ns = now - self._head_interval_ns
+        self._published_turn = -1
         self._last_leaf_monotonic_ns = now
         self._last_wall_ns, self._last_monotonic_ns = self._clock.unix_ns(), now
         waiting = [path for path in self._paths.spool.glob("*/*") if is_spool_file(path)]

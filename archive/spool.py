@@ -172,9 +172,10 @@ class SpoolWriter:
             if self._idle:
                 self._changed.notify_all()
             if self._size >= CLOSE_AT_BYTES:
-                self._close_file()
-                # This record is durable already; if no file can be begun now, the next append says so.
+                # This record is in its file, and the ticket says whether it became durable; if the file cannot be
+                # closed or none begun now, the next append says so.
                 with suppress(SpoolError):
+                    self._close_file()
                     self._open_file()
             return ticket
 

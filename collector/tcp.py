@@ -32,7 +32,8 @@ from collector.tcp_connection import ROOM_BYTES, Connection, read_source
 MAX_CONNECTIONS = 800
 """Connections of one listener, idle ones included; each holds at most a frame, together about 50 MiB. Further ones
 are refused, counted and said."""
-LISTEN_BACKLOG = 128
+LISTEN_BACKLOG = 1024
+"""Connections the kernel completes while the receiver pauses; beyond it a sender waits a second and tries again."""
 COALESCE_BELOW_BYTES = 32 * 1024
 """A round that brought less is followed by a pause, in which more arrives."""
 BATCH_BYTES = 512 * 1024

@@ -80,7 +80,7 @@ class UdpReceiver:
         self._pause_seconds = min(COALESCE_SECONDS, self.counters.receive_buffer_bytes / COALESCE_BYTES_PER_SECOND)
         self._buffers = DatagramBuffers(self._socket.family, batch_datagrams)
         self._drops = KernelDropCounter(self._socket)
-        self._losses = LossAccount(self.name, clock or SystemClock())
+        self._losses = LossAccount(self.name, clock or SystemClock(), sources)
         self._allow = allow or AllowList()
         self._sources = sources
 

@@ -4,13 +4,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import p1_syslog_tcp, p2_syslog_udp, p3_netflow, p10_verify
+from tests.bench import p1_syslog_tcp, p2_syslog_udp, p3_netflow, p4_index, p10_verify
 from tests.bench.figure import Figure
 
 BENCHES: dict[str, Callable[[int], Iterator[Figure]]] = {
     "P1": p1_syslog_tcp.figures,
     "P2": p2_syslog_udp.figures,
     "P3": p3_netflow.figures,
+    "P4": p4_index.figures,
+    "P5": p4_index.figures,
     "P10": p10_verify.figures,
 }
 DEFAULT_RUNS = 3
@@ -26,9 +28,10 @@ def main() -> int:
     if unknown:
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHES)}", file=sys.stderr)
         return 2
-    for name in chosen:
-        for figure in BENCHES[name](options.runs):
-            print(figure.to_json(), flush=True)
+    for bench in dict.fromkeys(BENCHES[name] for name in chosen):
+        for figure in bench(options.runs):
+            if figure.id in chosen:
+                print(figure.to_json(), flush=True)
     return 0
 
 

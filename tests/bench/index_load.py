@@ -1,4 +1,4 @@
-"""Sealed logs of flows or lines made without a network, and the two ways into the index that are compared.
+"""Sealed logs of flows made without a network, and the two ways into the index that are compared.
 
 Run as a process of its own, `python -m tests.bench.index_load WAY DATA`: an embedded engine opens one path in the life
 of a process, and its threads and merges belong to the measurement.
@@ -43,11 +43,6 @@ def seal_flows(directory: Path, version: int, flows: int) -> ArchivePaths:
     return _seal(directory, "netflow/udp-2055", _chain(messages, datagrams(version, flows // FLOWS)))
 
 
-def seal_lines(directory: Path, blocks: Iterable[list[bytes]]) -> ArchivePaths:
-    """A sealed log of syslog lines."""
-    return _seal(directory, "syslog/udp-5514", blocks)
-
-
 def _chain(*parts: Iterable[NDArray[np.uint8]]) -> Iterator[list[bytes]]:
     for part in parts:
         for block in part:
@@ -83,7 +78,7 @@ def _seal(directory: Path, listener: str, blocks: Iterable[list[bytes]]) -> Arch
 def _index(paths: ArchivePaths) -> dict[str, Any]:
     """Ours: read, decode in the worker process, insert with the shipped schema."""
     engine = Engine(f"chdb://{paths.directory}/index", paths.origin())
-    indexer = Indexer(paths, engine, lambda: DecodeWorker(paths, paths.origin(), make_chunk_decoder, ZONE, ()))
+    indexer = Indexer(paths, engine, lambda: DecodeWorker(paths, make_chunk_decoder, ZONE, ()))
     size = read_checkpoint(paths).size
     indexer.run_once(at_most=2)
     started = time.monotonic()
@@ -109,8 +104,8 @@ def _insert(paths: ArchivePaths) -> dict[str, Any]:
     database = f"{engine.database}_plain"
     engine.command(f"CREATE DATABASE {database}")
     for table in TABLES:
-        statement = create_table(database, table)
-        columns = statement[: statement.index(" ENGINE")].replace("`log` LowCardinality(String), ", "")
+        statement = create_table(database, table, "")
+        columns = statement[: statement.index(" ENGINE")].replace("`log` LowCardinality(String) DEFAULT '', ", "")
         engine.command(f"{columns.replace('LowCardinality(String)', 'String')} ENGINE = MergeTree ORDER BY tuple()")
     decoder = make_chunk_decoder(ZONE, ())
     reader = TreeReader(paths.log, read_checkpoint(paths).size)

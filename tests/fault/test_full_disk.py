@@ -141,10 +141,6 @@ def _check_lines(lines: FillingLines, rows: dict[str, list[dict[str, Any]]], sen
     return text
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="archive/spool.py: append says a record was refused that is in the file when only closing the file failed",
-)
 def test_what_append_refused_is_not_stored_and_what_it_took_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full at the closing note, just after the record that made the file long enough. A receiver tells of
     what was refused as lost, so the two must agree."""

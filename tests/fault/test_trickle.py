@@ -80,13 +80,6 @@ def test_what_a_message_a_minute_costs_on_disk(tmp_path: Path, monkeypatch: pyte
     assert allocated <= MAX_BYTES_PER_MESSAGE
 
 
-UNALIGNED_HEADS = (
-    "archive/sealer.py counts head_interval_seconds from its own last head, not from the multiples at which writers "
-    "close their files: under steady load every record waits up to 20 s if the sealer began late between two multiples"
-)
-
-
-@pytest.mark.xfail(strict=True, reason=UNALIGNED_HEADS)
 @pytest.mark.parametrize("start_seconds", [7.0, 9.5])
 def test_a_record_is_sealed_soon_whenever_the_sealer_began(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_seconds: float
@@ -124,7 +117,6 @@ def _sealed_records(paths: ArchivePaths) -> int:
     return sum(leaf.get("records", 0) for leaf in leaves)
 
 
-@pytest.mark.xfail(strict=False, reason=UNALIGNED_HEADS)
 @pytest.mark.slow
 def test_a_message_is_searchable_soon_with_the_settings_as_shipped(tmp_path: Path, full_counts: bool) -> None:
     appliance = RunningAppliance(tmp_path / "office")

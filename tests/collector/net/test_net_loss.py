@@ -119,7 +119,6 @@ def test_kernel_drops_name_no_source_but_all_who_may_be_hit() -> None:
     assert "source" not in cut
 
 
-@pytest.mark.xfail(strict=True, reason="collector/udp.py does not give its sources to LossAccount: one argument")
 @pytest.mark.parametrize("receivers", [1, 2])
 def test_each_socket_of_a_port_names_the_sources_of_the_port(
     writer: SpoolWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receivers: int
