@@ -36,8 +36,8 @@ LISTEN_BACKLOG = 1024
 """Connections the kernel completes while the receiver pauses; beyond it a sender waits a second and tries again."""
 COALESCE_BELOW_BYTES = 32 * 1024
 """A round that brought less is followed by a pause, in which more arrives."""
-BATCH_BYTES = 512 * 1024
-"""Many small reads of one round go to the spool together; a larger batch outgrows the processor's cache."""
+BATCH_BYTES = 1024 * 1024
+"""Many small reads of one round go to the spool together."""
 LOSS_FLUSH_SECONDS = 1.0
 DRAIN_SECONDS = 2.0
 """Longest time spent after stop on bytes senders have already handed to the kernel."""

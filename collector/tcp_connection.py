@@ -14,11 +14,9 @@ from collector.framing import StreamFramer
 from collector.framing_frames import MAX_FRAME_BYTES, Frames
 from collector.loss import MALFORMED_FRAMING
 
-RECEIVE_BYTES = 512 * 1024
-"""One read. Long enough that the cost of a batch vanishes over its 1,400 lines, short enough for 800
-connections to take turns."""
-
-
+RECEIVE_BYTES = 1024 * 1024
+"""One read. A quarter of it costs a quarter more CPU a line in calls; it is still short enough for 800 connections to
+take turns."""
 ROOM_BYTES = MAX_FRAME_BYTES + RECEIVE_BYTES + 64 * 1024
 """Room a connection needs for one read: what waits of an unfinished frame, the read, and the last TLS record of it."""
 
