@@ -2,7 +2,7 @@
 # Install the real peers the tests talk to, where this machine is Debian and we are root. Elsewhere the tests
 # that need a missing peer are skipped by name.
 set -eu
-peers="rsyslog rsyslog-relp rsyslog-gnutls softflowd nfdump nfdump-sflow tshark freeradius-utils slapd ldap-utils conntrack nftables iproute2
+peers="rsyslog syslog-ng-core rsyslog-relp rsyslog-gnutls softflowd nfdump nfdump-sflow tshark freeradius-utils slapd ldap-utils conntrack nftables iproute2
 chromium fonts-noto-core strace procps openssl zstd tcpdump bsdutils libatomic1"
 missing=""
 for package in $peers; do
