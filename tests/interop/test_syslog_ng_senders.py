@@ -1,5 +1,6 @@
 """syslog-ng and logger send to our receivers: every message arrives, byte for byte, whatever the framing."""
 
+import os
 import shutil
 import signal
 import socket
@@ -20,7 +21,9 @@ from tests.collector.net.certificates import Authority
 from tests.collector.net.spool_reading import DEADLINE_SECONDS, Record, read_records, running, wait_until
 from tests.interop.test_rsyslog_senders import missing
 
-SYSLOG_NG = shutil.which("syslog-ng", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+UNPACKED = Path("/opt/phayan-peers/syslog-ng")
+"""Where deploy/install_peers.sh unpacks it: Debian does not let it be installed beside rsyslog."""
+SYSLOG_NG = shutil.which("syslog-ng", path=f"{UNPACKED}/usr/sbin:/usr/sbin:/usr/local/sbin")
 LOGGER = shutil.which("logger")
 COUNT = 500
 RAW = 'template("<134>1 - host app - - - $MSG\\n")'
@@ -48,8 +51,13 @@ def run_syslog_ng(directory: Path, driver: str) -> Iterator[Path]:
     config.write_text(CONFIG.format(directory=directory, driver=driver), encoding="ascii")
     names = {"persist-file": "persist", "pidfile": "pid", "control": "control", "cfgfile": "syslog-ng.conf"}
     arguments = [SYSLOG_NG, "-F", "--no-caps", *(f"--{option}={directory / name}" for option, name in names.items())]
+    environment = dict(os.environ)
+    if SYSLOG_NG.startswith(str(UNPACKED)):
+        libraries = UNPACKED / "usr/lib/syslog-ng"
+        environment["LD_LIBRARY_PATH"] = str(libraries)
+        arguments.append(f"--module-path={next(path for path in libraries.iterdir() if path.is_dir())}")
     with (directory / "syslog-ng.out").open("wb") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=output)
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, env=environment)
         try:
             wait_until(lambda: (directory / "log.sock").exists() or process.poll() is not None)
             assert process.poll() is None, (directory / "syslog-ng.out").read_text(encoding="utf-8")
