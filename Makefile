@@ -8,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+ATHERIS_RUNS ?= 200000
 
-.PHONY: up demo test check fix bench fault fuzz clean
+.PHONY: up demo test check fix bench fault fuzz fuzz-atheris clean
 
 up: $(STAMP)
 	$(BIN)/phayan up
@@ -40,7 +41,15 @@ fault: $(DEV_STAMP)
 	$(BIN)/python -m pytest -q tests/fault --full
 
 fuzz: $(DEV_STAMP)
-	$(BIN)/python -m pytest -q -m fuzz --full
+	$(BIN)/python -m coverage run --branch --include='collector/wire/*' --data-file=.coverage.fuzz \
+		-m pytest -q -s -m fuzz --full
+	$(BIN)/python -m coverage report --data-file=.coverage.fuzz
+
+# The same decoders under libFuzzer's coverage feedback; atheris has wheels for Linux only and is not in the lock.
+fuzz-atheris: $(DEV_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .atheris 'atheris==3.0.0'
+	PYTHONPATH=.atheris:. $(BIN)/python tests/collector/wire/atheris_flow.py \
+		-runs=$(ATHERIS_RUNS) -max_len=4096 -seed=1 -artifact_prefix=.atheris/
 
 $(VENV)/bin/python:
 	deploy/make_venv.sh $(PYTHON) $(VENV)
@@ -55,4 +64,4 @@ $(DEV_STAMP): $(STAMP) requirements-dev.lock
 	touch $(DEV_STAMP)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .atheris .coverage.fuzz .pytest_cache .ruff_cache .hypothesis

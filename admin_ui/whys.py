@@ -41,6 +41,10 @@ WHYS: dict[str, str] = {
     "the source does not report translated ports": "แหล่งข้อมูลไม่ได้รายงานพอร์ตหลังการแปลง",
     "the translation does not carry its destination": "ระเบียนการแปลงที่อยู่ไม่ได้บอกปลายทาง",
     "the source gives no exact times of the translation": "แหล่งข้อมูลไม่ได้ให้เวลาที่แน่ชัดของการแปลงที่อยู่",
+    "the source gives no exact times or ports of the block": "แหล่งข้อมูลไม่ได้ให้เวลาหรือพอร์ตที่แน่ชัดของช่วงพอร์ต",
+    "the address is a carrier's, which alone knows to whom it gave it then": (
+        "เป็นที่อยู่ของผู้ให้บริการ ซึ่งเป็นผู้เดียวที่ทราบว่าเวลานั้นให้ใครใช้"
+    ),
     "the address of the session was reported only later": "ที่อยู่ของเซสชันนี้ได้รับรายงานในภายหลัง",
     "no account is recorded for this session": "ไม่มีบันทึกบัญชีของเซสชันนี้",
 }

@@ -24,6 +24,15 @@ _COMMON = [
     _field("received", TIME),
 ]
 
+# Of a row with `event` carry: the record that opened what is carried, when that was (null: not recorded), and the last
+# recorded sign of it. Null in every other row.
+_CARRIED = [
+    _field("opened", TIME, null=True),
+    _field("last_seen", TIME, null=True),
+    _field("opened_leaf", _U64, null=True),
+    _field("opened_row", _U32, null=True),
+]
+
 _EXPORTER = [
     _field("exporter_address", ADDRESS),
     _field("exporter_port", _U16),
@@ -94,7 +103,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("repeated", pa.bool_()),
         ]
     ),
-    # One event of a translation. `event`: open, update, close. `kind`: session, binding, block, flow.
+    # One event of a translation. `event`: open, update, close, carry (open at the start of a UTC day, `time`, as the
+    # events before tell). `kind`: session, binding, block, flow.
     # `quality`: exact (the device states this moment), arrival (taken from our receipt time), derived (computed).
     "nat": pa.schema(
         [
@@ -113,10 +123,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("kind", _TEXT),
             _field("quality", _TEXT),
             _field("mapping_id", _TEXT),
+            *_CARRIED,
         ]
     ),
-    # One event of a session. `event`: open, update, close, reject, nas_on, nas_off. `dedup_key` is equal for
-    # retransmissions of one packet.
+    # One event of a session. `event`: open, update, close, reject, nas_on, nas_off, carry (as in `nat`). `dedup_key` is
+    # equal for retransmissions of one packet.
     "sessions": pa.schema(
         [
             *_COMMON,
@@ -137,6 +148,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("session_seconds", _U64, null=True),
             _field("dedup_key", _TEXT),
             _field("details", _TEXT),
+            *_CARRIED,
         ]
     ),
     "identity": pa.schema(

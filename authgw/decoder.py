@@ -68,7 +68,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     schema = SCHEMAS[name]
     arrays = []
     for field in schema:
-        values = [row[field.name] for row in rows]
+        values = [row.get(field.name) if field.nullable else row[field.name] for row in rows]
         if pa.types.is_timestamp(field.type):
             arrays.append(pa.array(values, pa.int64()).cast(field.type))
         else:

@@ -12,6 +12,10 @@ from deploy.options import ask, data_option, format_option, question_options
 from deploy.status_text import status_lines
 
 FOUND, NOTHING = 0, 3
+TRAFFIC_FIELDS = ("origin", "date", "duration_seconds", "volume_bytes", "volume_packets", "service")
+ROUTE_FIELDS = ("exporter", "input_interface", "output_interface", "uplink")
+TRAFFIC_COLUMNS = (*TRAFFIC_FIELDS, *ROUTE_FIELDS)
+"""Columns of CSV that rows of flows fill, besides source, destination and time."""
 
 
 def _print_json(value: Any) -> None:
@@ -39,9 +43,17 @@ def _print_who(result: dict[str, Any]) -> None:
     click.echo(f"        {result['sentence']['th']}")
     if result["why"]:
         click.echo(f"        {result['why']}")
+    if result["uplink"]:
+        click.echo(f"uplink: {result['uplink']['name']} ({result['uplink']['kind']})")
+    if result["carrier"]:
+        click.echo(result["carrier"]["ask"]["en"])
+        click.echo(result["carrier"]["ask"]["th"])
     for number, candidate in enumerate(result["candidates"], 1):
         name = candidate["person"] or "(person not recorded)"
         click.echo(f"{number}. {name}, account {candidate['account'] or '-'}: {candidate['certainty']}")
+        if route := candidate["route"]:
+            exporter = route["exporter"] or route["exporter_address"]
+            click.echo(f"     {'route':15} exporter {exporter}, uplink {route['uplink'] or 'not known'}")
         for step in candidate["steps"]:
             place = f"leaf {step['leaf_index']} row {step['row']}" if step["leaf_index"] is not None else "no record"
             click.echo(
@@ -49,6 +61,15 @@ def _print_who(result: dict[str, Any]) -> None:
             )
     for loss in result["losses"]:
         click.echo(f"loss: {loss['from']} to {loss['until']} at {loss['listener']} ({loss['how']})")
+
+
+def _traffic_values(row: dict[str, Any]) -> list[Any]:
+    """The nine fields of a flow; of a translation its route; `unknown` where the record does not tell one."""
+    traffic, route = row.get("traffic", {}), row.get("traffic", row).get("route", {})
+    if not route:
+        return [""] * len(TRAFFIC_COLUMNS)
+    values = [traffic.get(name, "") for name in TRAFFIC_FIELDS] + [route.get(name, "") for name in ROUTE_FIELDS]
+    return ["unknown" if value is None else value for value in values]
 
 
 @click.command("search")
@@ -66,13 +87,15 @@ def search_command(query: str, since: str | None, until: str | None, limit: int,
         _print_json(result)
     elif output == "csv":
         writer = csv.writer(sys.stdout)
-        writer.writerow(["time", "table", "source", "destination", "what", "sender", "log", "leaf_index", "row"])
+        writer.writerow(
+            ["time", "table", "source", "destination", "what", "sender", "log", "leaf_index", "row", *TRAFFIC_COLUMNS]
+        )
         for row in rows:
             s = row["summary"]
             writer.writerow(
                 [
                     *(row["time"], row["table"], s["source"], s["destination"], s["what"], s["sender"]),
-                    *(row["log"], row["leaf_index"], row["row"]),
+                    *(row["log"], row["leaf_index"], row["row"], *_traffic_values(row)),
                 ]
             )
     else:

@@ -16,6 +16,7 @@ from deploy.config_listeners import (
     check_ports,
     listener_ports,
 )
+from deploy.config_network import ExporterSettings, UplinkSettings, check_network_names
 from deploy.config_types import REALM_NAME, Address, Network, Port, Section, check_address, check_network
 from deploy.errors import ConfigError
 
@@ -169,10 +170,17 @@ class Config(Section):
     admin: AdminSettings = AdminSettings()
     directory: DirectorySettings = DirectorySettings()
     realm: list[RealmSettings] = Field(default=[], max_length=256)
+    exporter: list[ExporterSettings] = Field(default=[], max_length=256)
+    uplink: list[UplinkSettings] = Field(default=[], max_length=64)
 
     @model_validator(mode="after")
     def _check_ports(self) -> "Config":
         check_ports(listener_ports(self.syslog, self.netflow, self.sflow, self.listener))
+        return self
+
+    @model_validator(mode="after")
+    def _check_network_names(self) -> "Config":
+        check_network_names(self.exporter, self.uplink)
         return self
 
 
@@ -220,6 +228,8 @@ def _sentence(problem: Any) -> str:
             valid = f"valid are {low} to {high}"
     if setting == "archive.retention_days":
         valid += " (the law asks for at least 90 days)"
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
+        return f"setting {setting!r} is not right: {valid}"
     if place[-1] in SECRET_SETTINGS:
         return f"setting {setting!r} is not right; {valid}"
     return f"setting {setting!r} is {problem['input']!r}; {valid}"
@@ -238,9 +248,12 @@ def _model_at(place: list[str]) -> type[BaseModel]:
 
 
 def _known_names(place: list[str]) -> list[str]:
-    return list(_model_at(place).model_fields)
+    return [field.alias or name for name, field in _model_at(place).model_fields.items()]
 
 
 def _field_of(place: list[str]) -> Any:
     names = [part for part in place if not part.isdigit()]
-    return _model_at(names[:-1]).model_fields.get(names[-1]) if names else None
+    if not names:
+        return None
+    fields = _model_at(names[:-1]).model_fields
+    return next((field for name, field in fields.items() if names[-1] in (name, field.alias)), None)

@@ -1,6 +1,8 @@
 """Which decoders the index uses. The archive knows only their protocol; here they are plugged in."""
 
-from archive.index.decoding import ChunkDecoder, RealmTable
+from archive.index.carry_events import CarryEventsDecoder
+from archive.index.decoding import ChunkDecoder
+from archive.index.settings import DecodingSettings
 from archive.own_events import OwnEventsDecoder
 from authgw.decoder import SessionDecoder
 from collector.wire.flows import FlowDecoder
@@ -15,5 +17,7 @@ def make_chunk_decoder(
 
     `realms`: (network of sources, realm); `listener_realms`: (listener name, realm).
     """
-    decoders = [SyslogDecoder(zone), FlowDecoder(), SFlowDecoder(), SessionDecoder(), OwnEventsDecoder()]
-    return ChunkDecoder(decoders, RealmTable(realms, listeners=listener_realms))
+    decoders = [
+        SyslogDecoder(zone), FlowDecoder(), SFlowDecoder(), SessionDecoder(), OwnEventsDecoder(), CarryEventsDecoder(),
+    ]  # fmt: skip
+    return ChunkDecoder(decoders, DecodingSettings(zone, realms, listener_realms))

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from admin_ui.service import run_admin
 from admin_ui.settings import AdminSettings
 from archive.ask.service import AskSettings, run_ask
+from archive.index.settings import DecodingSettings
 from archive.run_report import write_run_report
 from archive.sealer_service import run_sealer
 from authgw.accounts.service import AccountsSettings, run_accounts
@@ -20,6 +21,7 @@ from deploy.demo.service import demo_radius_client, run_demo
 from deploy.first_start import create_portal_certificate
 from deploy.layout import Appliance
 from deploy.listeners import listener_realms, listeners, realm_networks
+from deploy.network_facts import network_facts
 from deploy.timers import run_timers
 
 
@@ -134,6 +136,7 @@ def run_accounts_process(appliance: Appliance, stop: threading.Event) -> None:
             spool_directory=appliance.paths.spool,
             socket_path=appliance.accounts_socket,
             close_after_seconds=appliance.config.archive.spool_close_seconds,
+            network_facts=network_facts(appliance.config),
         ),
         stop,
     )
@@ -158,7 +161,7 @@ def run_ask_process(appliance: Appliance, stop: threading.Event) -> None:
             software=f"phayan {version('phayan')}",
             close_after_seconds=config.archive.spool_close_seconds,
             decoder_factory=make_chunk_decoder,
-            decoder_arguments=(config.site.zone, realm_networks(appliance), listener_realms(appliance)),
+            decoding=DecodingSettings(config.site.zone, realm_networks(appliance), listener_realms(appliance)),
         ),
         stop,
     )

@@ -40,7 +40,7 @@ def _rows(model: type[BaseModel]) -> list[str]:
         if _section_model(field.annotation)[0] is not None:
             continue
         default = "required" if field.is_required() else f"`{json.dumps(field.default, ensure_ascii=False)}`"
-        rows.append(f"| `{name}` | {default} | {_range(field)} | {field.description or ''} |")
+        rows.append(f"| `{field.alias or name}` | {default} | {_range(field)} | {field.description or ''} |")
     return rows
 
 

@@ -15,6 +15,8 @@ SHOWN_COUNTERS = (
 )
 """Counters of a listener that are shown where they are not zero, and their words."""
 SHOWN_LOSSES = 5
+ANSWERS = {"yes": "yes", "no": "NO", "only_at_end": "only at the end of a connection"}
+"""Words for whether a source can answer a port question."""
 
 
 def status_lines(status: dict[str, Any]) -> Iterator[str]:
@@ -34,6 +36,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"warning: {text}"
     yield f"datagrams dropped by the kernel: {status['kernel_drops']}"
     yield from _loss_lines(status)
+    yield from _exporter_lines(status.get("exporters") or [])
     for alarm in status["alarms"]:
         yield f"ALARM {alarm['code']} ({alarm['source']}) since {alarm['since']}: {alarm['message']}"
         yield f"      {alarm['details']}; {alarm['what_to_do']}"
@@ -50,6 +53,23 @@ def _listener_lines(listeners: dict[str, dict[str, Any]]) -> Iterator[str]:
         if counters.get("connections"):
             parts.append(f"{counters['connections']} connections open")
         yield f"  {name:20} {', '.join(parts)}"
+
+
+def _exporter_lines(exporters: list[dict[str, Any]]) -> Iterator[str]:
+    if exporters:
+        yield "can it be asked who had an outside port (sources of the last 24 hours):"
+    for one in exporters:
+        domain = "" if one["observation_domain"] is None else f" domain {one['observation_domain']}"
+        name = f"{one['name']} " if one["name"] else ""
+        place = one["address"] if one["port"] is None else format_place(one["address"], one["port"])
+        answer = f"{ANSWERS[one['answers_ports']]} ({one['code']})"
+        yield f"  {name}{place} {one['version']}{domain}: {answer} {one['text']['en']}"
+        yield f"      {one['text']['th']}"
+
+
+def format_place(address: str, port: int) -> str:
+    """Address and port as text."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _loss_lines(status: dict[str, Any]) -> Iterator[str]:

@@ -22,6 +22,12 @@ LISTENER_COLUMNS = (
     ("status.column_connections", ("connections",)),
 )
 """Words and counters, which are added, of each column of the listeners."""
+PORT_ANSWERS = {
+    "yes": ("ok", "answers_ports.yes"),
+    "only_at_end": ("warn", "answers_ports.only_at_end"),
+    "no": ("bad", "answers_ports.no"),
+}
+"""Sign and words of whether a source can answer a port question."""
 SILENT_SECONDS = 30.0
 """Every process writes its counters each second or few; the service raises its alarm at the same age."""
 
@@ -42,6 +48,7 @@ def status_page() -> str | tuple[str, int]:
         alarms=[_shape_alarm(alarm) for alarm in status.get("alarms") or []],
         listeners=[_shape_listener(name, values) for name, values in (status.get("listeners") or {}).items()],
         listener_columns=[words for words, _ in LISTENER_COLUMNS],
+        exporters=[_shape_exporter(one) for one in status.get("exporters") or []],
         losses_day=[row for row in status.get("loss_sums") or [] if row.get("losses_24h")],
         processes=[_shape_process(name, values) for name, values in (status.get("processes") or {}).items()],
     )
@@ -62,6 +69,20 @@ def _shape_alarm(alarm: dict[str, Any]) -> dict[str, Any]:
 def _shape_listener(name: str, counters: dict[str, Any]) -> dict[str, Any]:
     numbers = [sum(int(counters.get(counter) or 0) for counter in added) for _, added in LISTENER_COLUMNS]
     return {"name": name, "numbers": numbers}
+
+
+def _shape_exporter(one: dict[str, Any]) -> dict[str, Any]:
+    icon, words = PORT_ANSWERS.get(str(one.get("answers_ports")), PORT_ANSWERS["no"])
+    return {
+        "name": one.get("name") or "",
+        "place": " ".join(str(one[part]) for part in ("address", "version") if one.get(part)),
+        "domain": one.get("observation_domain"),
+        "flows": int(one.get("flows") or 0),
+        "last": one.get("last"),
+        "icon": icon,
+        "answers": words,
+        "why": (one.get("text") or {}).get(g.language, ""),
+    }
 
 
 def _shape_process(name: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from archive.ask.packages import PackageDesk
 from archive.ask.record import READ_ATTEMPTS, read_record
 from archive.ask.search import DEFAULT_LIMIT, MAX_LIMIT, search
 from archive.ask.status import StatusReader
-from archive.ask.who import answer_to_json, gather, parse_question
+from archive.ask.who import gather, parse_question
+from archive.ask.who_json import answer_to_json
 from archive.attribution.answer import answer
 from archive.attribution.question import Question
 from archive.clock import Clock
@@ -109,7 +110,7 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         question = _question(desk, arguments)
         coverage = desk.coverage()
         known = gather(desk.engine, coverage, question)
-        return answer_to_json(question, answer(question, known), coverage, known.losses, desk.zone)
+        return answer_to_json(question, answer(question, known), coverage, known, desk.zone)
 
     def package_create(actor: Actor, arguments: Arguments) -> Any:
         # Parsed before the job begins, so that a bad question is refused at once.

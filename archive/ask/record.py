@@ -4,7 +4,8 @@ import base64
 from typing import Any
 
 from archive.addresses import format_address
-from archive.ask.search import shape_row
+from archive.ask.network import read_network_facts
+from archive.ask.search import ROUTED_TABLES, moments, shape_row
 from archive.chunk import decode_chunk
 from archive.errors import AskError
 from archive.index.engine import Engine
@@ -95,11 +96,14 @@ def read_record(engine: Engine, paths: ArchivePaths, index: int, row: int, zone:
 
 def _indexed_rows(engine: Engine, index: int, row: int, zone: str) -> list[dict[str, Any]]:
     found = []
+    facts = None
     for table in SCHEMAS:
         rows = engine.query(
-            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {{db}}.{table} "
+            f"SELECT *, {moments(table)} FROM {{db}}.{table} "
             "WHERE leaf_index = {leaf:UInt64} AND row = {row:UInt32} LIMIT 100",
             {"leaf": index, "row": row},
         )
-        found += [shape_row(table, values, zone) for values in rows]
+        if facts is None and rows and table in ROUTED_TABLES:
+            facts = read_network_facts(engine)
+        found += [shape_row(table, values, zone, facts) for values in rows]
     return found

@@ -3,9 +3,13 @@
 from typing import Any
 
 from archive.addresses import format_address, format_endpoint
+from archive.ask.network import read_network_facts
+from archive.ask.traffic import flow_traffic, translation_route
+from archive.attribution.network_facts import NetworkFacts
 from archive.index.engine import Engine
 from archive.query.parse import Term
 from archive.query.sql import SEARCHED_TABLES, where_clause
+from archive.schema import SCHEMAS
 from archive.time_text import format_iso
 
 SEARCH_FORMAT = 1
@@ -14,12 +18,17 @@ MAX_LIMIT = 10_000
 """Rows of one answer; more are exported by a case."""
 
 _ADDRESS_SUFFIX = "address"
-_HIDDEN = {"log", "leaf_index", "row", "received_unix_ns", "order_unix_ns"}
+_HIDDEN = {
+    "log", "leaf_index", "row", "received_unix_ns", "order_unix_ns", "start_unix_ns", "end_unix_ns", "time_unix_ns",
+}  # fmt: skip
+ROUTED_TABLES = ("flows", "nat")
+"""Whose rows went by an exporter and an uplink, which settings name."""
 
 
 def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limit: int, zone: str) -> dict[str, Any]:
     """Rows received in [since, until], newest first, at most `limit`. Raises QueryError."""
     found: list[dict[str, Any]] = []
+    facts: NetworkFacts | None = None
     for table in SEARCHED_TABLES:
         clause = where_clause(terms, table)
         if clause is None:
@@ -37,11 +46,13 @@ def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limi
                 "LIMIT 1 BY if(dedup_key = '', concat(toString(leaf_index), '/', toString(row)), dedup_key))"
             )
         rows = engine.query(
-            f"SELECT *, toUnixTimestamp64Nano(received) AS received_unix_ns FROM {chosen} "
+            f"SELECT *, {moments(table)} FROM {chosen} "
             "ORDER BY received DESC, leaf_index DESC, row DESC LIMIT {limit:UInt32}",
             parameters,
         )
-        found += [shape_row(table, row, zone) for row in rows]
+        if facts is None and rows and table in ROUTED_TABLES:
+            facts = read_network_facts(engine)
+        found += [shape_row(table, row, zone, facts) for row in rows]
     found.sort(key=lambda r: (r["received_unix_ns"], r["leaf_index"], r["row"]), reverse=True)
     return {
         "format": SEARCH_FORMAT,
@@ -52,9 +63,17 @@ def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limi
     }
 
 
-def shape_row(table: str, row: dict[str, Any], zone: str) -> dict[str, Any]:
+def moments(table: str) -> str:
+    """Columns of SQL: the moments of a row as whole nanoseconds, beside the columns that hold them."""
+    names = [*(("start", "end", "time") if table in ROUTED_TABLES else ()), "received"]
+    columns = [name for name in names if name in SCHEMAS[table].names]
+    return ", ".join(f"toUnixTimestamp64Nano(`{name}`) AS {name}_unix_ns" for name in columns)
+
+
+def shape_row(table: str, row: dict[str, Any], zone: str, facts: NetworkFacts | None = None) -> dict[str, Any]:
+    """A row of an answer. With `facts`, one of `flows` has `traffic` and one of `nat` has `route`."""
     fields = {k: _plain(k, v) for k, v in row.items() if k not in _HIDDEN}
-    return {
+    shaped: dict[str, Any] = {
         "table": table,
         "time": format_iso(row["received_unix_ns"], zone),
         "received_unix_ns": row["received_unix_ns"],
@@ -64,6 +83,12 @@ def shape_row(table: str, row: dict[str, Any], zone: str) -> dict[str, Any]:
         "summary": _summary(table, row),
         "fields": fields,
     }
+    if facts is not None and table == "flows":
+        shaped["traffic"] = flow_traffic(row, facts, zone)
+    if facts is not None and table == "nat":
+        at = facts.at(row["time_unix_ns"])
+        shaped["route"] = translation_route(row["sender_address"], row["outside_address"], at)
+    return shaped
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from archive.alarms import Condition
 from archive.ask.alarm_book import AlarmBook
@@ -17,9 +16,12 @@ from archive.ask.packages import PackageDesk
 from archive.ask.status import StatusReader
 from archive.clock import SystemClock
 from archive.errors import ArchiveError
+from archive.index.carry_reader import CarryReader
+from archive.index.carry_writer import CarryWriter
 from archive.index.decoding import ChunkDecoder
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
+from archive.index.settings import DecodingSettings
 from archive.index.worker import DecodeWorker
 from archive.local_rpc import LocalServer
 from archive.origin import ArchivePaths
@@ -37,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AskSettings:
-    """`decoder_factory(*decoder_arguments)` must be importable in the decode worker."""
+    """`decoder_factory(zone, networks, listeners)`, of `decoding`, must be importable in the decode worker."""
 
     paths: ArchivePaths
     dsn: str
@@ -48,7 +50,7 @@ class AskSettings:
     software: str
     close_after_seconds: float
     decoder_factory: Callable[..., ChunkDecoder]
-    decoder_arguments: tuple[Any, ...] = ()
+    decoding: DecodingSettings
 
 
 def run_ask(settings: AskSettings, stop: threading.Event) -> None:
@@ -58,10 +60,17 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     writer = SpoolWriter(paths.spool, "audit", close_after_seconds=settings.close_after_seconds)
     engine = Engine(settings.dsn, paths.origin())
     operators = OperatorStore(paths.directory / "operators", clock)
+    carries = CarryReader(paths)
+    carry_writer = CarryWriter(
+        paths.spool, carries, clock, close_after_seconds=settings.close_after_seconds, settings=settings.decoding
+    )
+    decoding = settings.decoding
     indexer = Indexer(
         paths,
         engine,
-        lambda: DecodeWorker(paths, engine.origin, settings.decoder_factory, *settings.decoder_arguments),
+        lambda: DecodeWorker(paths, settings.decoder_factory, decoding.zone, decoding.networks, decoding.listeners),
+        carries=carries,
+        carry_writer=carry_writer,
     )
     status = StatusReader(paths, engine, indexer, clock, settings.zone)
     alarms = AlarmBook(writer, engine, clock)
@@ -102,6 +111,7 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     finally:
         server.shutdown()
         indexer.close()
+        carry_writer.close()
         writer.close()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.alarms import ALARMS, DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
+from archive.ask.exporters import ExporterReader
 from archive.ask.listener_status import read_listeners, read_warnings, sum_losses, warning_conditions
 from archive.ask.silence import Silent, SilentSources
 from archive.ask.stream_counts import StreamCount, count_streams
@@ -38,6 +39,7 @@ class StatusReader:
         self._started_monotonic = time.monotonic()
         self._sources = SilentSources(engine)
         self._silent: list[Silent] = []
+        self._exporters = ExporterReader(engine, zone)
 
     def read(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole object."""
@@ -69,6 +71,7 @@ class StatusReader:
                 }
                 for r in losses
             ],
+            "exporters": self._exporters.read(now),
             "alarms": alarms,
             "processes": processes,
             "warnings": read_warnings(processes.get("collector", {})),

@@ -7,16 +7,15 @@ from typing import Any
 
 from archive.addresses import format_endpoint, parse_address, parse_endpoint, parse_port
 from archive.ask.coverage import Coverage
-from archive.attribution.answer import Answer, Step, answer
-from archive.attribution.certainty import SENTENCES
+from archive.ask.network import read_network_facts
+from archive.attribution.answer import Answer, answer
 from archive.attribution.intervals import Row, fold_mappings, fold_sessions
 from archive.attribution.question import DEFAULT_TOLERANCE_SECONDS, Known, Question
 from archive.errors import AskError
 from archive.index.engine import Engine
 from archive.query.sql import PROTOCOLS
-from archive.time_text import format_iso, parse_time
+from archive.time_text import parse_time
 
-WHO_FORMAT = 1
 LOOK_BACK_NS = 86_400 * 1_000_000_000
 """Openings are looked for this far before the window; a carry record at each day's start makes that enough."""
 MAX_EVENTS = 20_000
@@ -95,6 +94,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS
     )
     accounts = sorted({s.first["account"] for s in sessions if s.first["account"]})
+    facts = read_network_facts(engine).at(question.at_unix_ns)
     return Known(
         indexed_until_ns=coverage.indexed_until_ns,
         mappings=mappings,
@@ -105,6 +105,9 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         reports_at_end="flow" in kinds,
         knows_inside=bool(sessions),
         expired_before_ns=coverage.expired_before_ns,
+        own_addresses=facts if facts.lists_all else None,
+        carrier=facts.carrier_of(question.address) if question.address is not None else None,
+        facts=facts,
     )
 
 
@@ -124,7 +127,8 @@ def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[
         conditions.append("outside_port_low <= {port:UInt16} AND outside_port_high >= {port:UInt16}")
         parameters["port"] = question.port
     if question.protocol is not None:
-        conditions.append("protocol = {protocol:UInt8}")
+        # A block of ports holds for every protocol; both lie side by side in the order of the table.
+        conditions.append("protocol IN ({protocol:UInt8}, 0) AND (protocol = {protocol:UInt8} OR kind = 'block')")
         parameters["protocol"] = question.protocol
     # A mapping that does not carry its destination may still be the one; then any other of that port matters too.
     other = "outside_port_low = outside_port_high" if question.port is not None else "0"
@@ -203,66 +207,3 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def answer_to_json(
-    question: Question, result: Answer, coverage: Coverage, losses: list[Row], zone: str
-) -> dict[str, Any]:
-    """The `who` object of docs/CONTRACT.md."""
-    start, end = question.window
-    english, thai = SENTENCES[str(result.verdict)]
-    return {
-        "format": WHO_FORMAT,
-        "asked": {
-            "address": format_endpoint(question.address, None) if question.address else None,
-            "port": question.port,
-            "protocol": question.protocol,
-            "to": format_endpoint(question.to_address, question.to_port) if question.to_address else None,
-            "at": format_iso(question.at_unix_ns, zone),
-            "from": format_iso(start, zone),
-            "until": format_iso(end, zone),
-            "tolerance_seconds": question.tolerance_seconds,
-            "realm": question.realm,
-        },
-        "certainty": str(result.verdict),
-        "sentence": {"en": english, "th": thai},
-        "why": result.why,
-        "indexed_until": format_iso(coverage.indexed_until_ns, zone),
-        "losses": [
-            {
-                "from": format_iso(loss["start_unix_ns"], zone),
-                "until": format_iso(loss["end_unix_ns"], zone),
-                "listener": loss["listener"],
-                "count": loss["count"],
-                "how": loss["how"],
-                "leaf_index": loss["leaf_index"],
-                "row": loss["row"],
-            }
-            for loss in losses
-        ],
-        "candidates": [
-            {
-                "person": candidate.person,
-                "account": candidate.account,
-                "device": candidate.device,
-                "certainty": str(candidate.certainty),
-                "steps": [_step_to_json(step, zone) for step in candidate.steps],
-            }
-            for candidate in result.candidates
-        ],
-    }
-
-
-def _step_to_json(step: Step, zone: str) -> dict[str, Any]:
-    proof = step.evidence
-    return {
-        "step": step.step,
-        "value": step.value,
-        "certainty": str(step.certainty),
-        "log": proof.log if proof else None,
-        "leaf_index": proof.leaf_index if proof else None,
-        "row": proof.row if proof else None,
-        "from": format_iso(step.start_ns, zone) if step.start_ns is not None else None,
-        "to": format_iso(step.end_ns, zone) if step.end_ns is not None else None,
-        "why": step.why,
-    }

@@ -3,11 +3,13 @@
 No text here says that a person did something: an account was logged in, an address was held.
 """
 
+from collections.abc import Container
 from typing import Any
 
 from archive.addresses import format_address, format_endpoint
-from archive.attribution.candidate import Answer, Candidate, Holder, Step, merge
+from archive.attribution.candidate import Answer, Candidate, Holder, Seen, Step, merge
 from archive.attribution.certainty import NO_RECORD, Certainty, weakest
+from archive.attribution.facts_at import is_private
 from archive.attribution.folding import Interval, Row, evidence_of
 from archive.attribution.question import NS, Known, Question
 
@@ -65,7 +67,9 @@ def _nobody(question: Question, known: Known, limit: _Limit) -> Answer:
     address = question.address
     if limit[0] == Certainty.EXPIRED:
         return Answer(limit[0], [], limit[1])
-    if address is not None and known.own_addresses is not None and address not in known.own_addresses and not reported:
+    if known.carrier is not None and not reported:
+        return Answer(Certainty.NOT_OURS, [], "the address is a carrier's, which alone knows to whom it gave it then")
+    if known.own_addresses is not None and not reported and _is_of_nobody_here(address, known.own_addresses):
         return Answer(Certainty.NOT_OURS, [], "the address is in no uplink's list")
     if limit[0] != Certainty.EXACT:
         return Answer(limit[0], [], limit[1])
@@ -74,6 +78,11 @@ def _nobody(question: Question, known: Known, limit: _Limit) -> Answer:
             Certainty.CANNOT_KNOW, [], "no source reports translations of this address, and no session had it"
         )
     return Answer(NO_RECORD, [], "everything received in this interval is indexed and nothing fits")
+
+
+def _is_of_nobody_here(address: bytes | None, own: Container[bytes]) -> bool:
+    """Whether no uplink lists an address of the internet; a private one may be of anybody behind them."""
+    return address is not None and address not in own and not is_private(address)
 
 
 def _holders_of_mappings(question: Question, known: Known, limit: _Limit) -> list[Holder]:
@@ -93,7 +102,8 @@ def _holders_of_mappings(question: Question, known: Known, limit: _Limit) -> lis
         public = Step("public_address", outside, certainty, why, proof, mapping.start_ns, mapping.end_ns)
         named = format_endpoint(row["inside_address"], row["inside_port"])
         inside = Step("inside_address", named, Certainty.EXACT, "named by the translation", proof)
-        holders.append(Holder(*_inside(mapping), *mapping.overlap(start, end), (public, inside)))
+        seen = Seen(row["sender_address"], row["outside_address"])
+        holders.append(Holder(*_inside(mapping), *mapping.overlap(start, end), (public, inside), seen))
     return holders
 
 
@@ -113,6 +123,8 @@ def _mapping_certainty(question: Question, mapping: Interval, *, alone: bool) ->
     end_ns = mapping.overlap(*question.window)[1]
     if mapping.start_ns is None:
         return Certainty.ASSUMED, "the start of the translation was not recorded"
+    if mapping.start_inferred and mapping.first["kind"] == "block":
+        return Certainty.ASSUMED, "the source gives no exact times or ports of the block"
     if mapping.start_inferred:
         return Certainty.ASSUMED, "the source gives no exact times of the translation"
     if mapping.last_seen_ns >= end_ns:
@@ -142,7 +154,7 @@ def _candidates(question: Question, holder: Holder, known: Known, limit: _Limit)
     ]
     if not sessions and holder.steps:
         step = Step("session", "", *_absent(limit, "no log-in is recorded for this inside address then"))
-        return [Candidate(holder.realm, holder.address, [*holder.steps, step])]
+        return [Candidate(holder.realm, holder.address, [*holder.steps, step], seen=holder.seen)]
     return [_candidate_of_session(question, holder, session, known.identities, limit) for session in sessions]
 
 
@@ -173,7 +185,8 @@ def _candidate_of_session(
 ) -> Candidate:
     row, proof, exact = session.first, session.evidence(), Certainty.EXACT
     asked = Step("inside_address", format_address(holder.address), exact, "the address asked for", proof)
-    found = Candidate(holder.realm, holder.address, list(holder.steps) or [asked], device=row["station"] or None)
+    found = Candidate(holder.realm, holder.address, list(holder.steps) or [asked])
+    found.device, found.seen = row["station"] or None, holder.seen
     certainty, why = _under(limit, *_session_certainty(session, holder))
     found.steps.append(Step("session", row["session_id"], certainty, why, proof, session.start_ns, session.end_ns))
     if row["station"]:

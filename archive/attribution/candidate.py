@@ -22,6 +22,14 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Who reported a translation, and the outside address: what tells the route."""
+
+    sender_address: bytes
+    outside_address: bytes
+
+
+@dataclass(frozen=True)
 class Holder:
     """An inside address over the part of the window in which it held what was asked for, and the steps that led to
     it; without any, the address itself was asked for."""
@@ -31,6 +39,7 @@ class Holder:
     start_ns: int
     end_ns: int
     steps: tuple[Step, ...] = ()
+    seen: Seen | None = None
 
 
 @dataclass
@@ -43,6 +52,7 @@ class Candidate:
     account: str | None = None
     person: str | None = None
     device: str | None = None
+    seen: Seen | None = None
 
     @property
     def holder(self) -> tuple[str, str, bytes]:

@@ -1,7 +1,9 @@
 """The attribution question and everything the index knows about it. Pure data."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
+from archive.attribution.facts_at import Carrier, FactsAt
 from archive.attribution.folding import Interval, Row
 
 DEFAULT_TOLERANCE_SECONDS = 60
@@ -37,7 +39,7 @@ class Question:
             mapping.overlaps(*self.window)
             and self.realm in (None, row["realm"])
             and self.address in (None, row["outside_address"])
-            and self.protocol in (None, row["protocol"])
+            and (self.protocol in (None, row["protocol"]) or _is_of_any_protocol(row))
             and (self.port is None or row["outside_port_low"] <= self.port <= row["outside_port_high"])
         )
 
@@ -56,13 +58,20 @@ class Question:
         )
 
 
+def _is_of_any_protocol(row: Row) -> bool:
+    """A block of ports whose record names no protocol."""
+    return row["kind"] == "block" and row["protocol"] == 0
+
+
 @dataclass
 class Known:
     """What the index holds around the window.
 
     `reports_outside` says whether any source reports translations of the asked outside address, `reports_at_end`
     whether one of them does so only when a connection ended; `losses` are rows that touch the window;
-    `indexed_until_ns` is the arrival time up to which everything received is indexed.
+    `indexed_until_ns` is the arrival time up to which everything received is indexed. `own_addresses` is what the
+    uplinks list at the asked moment, None where one lists nothing; `carrier` is set where the asked address is a
+    carrier's; `facts` are all that the settings say as of that moment.
     """
 
     indexed_until_ns: int
@@ -74,4 +83,6 @@ class Known:
     reports_at_end: bool = False
     knows_inside: bool = False
     expired_before_ns: int = 0
-    own_addresses: frozenset[bytes] | None = None
+    own_addresses: Container[bytes] | None = None
+    carrier: Carrier | None = None
+    facts: FactsAt = field(default_factory=FactsAt)

@@ -1,5 +1,6 @@
 """One way to ClickHouse, embedded or a server, through clickhouse-connect. One process owns an embedded path."""
 
+import logging
 import threading
 from typing import Any
 
@@ -10,12 +11,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from archive.errors import ArchiveError
 from archive.index.blocks import Block
-from archive.index.tables import create_statements, database_name
+from archive.index.tables import create_statements, database_name, schema_fingerprint
 
 QUERY_TIMEOUT_SECONDS = 30
 """Longest a single question may run; a wider one is refused by the engine, not left to hang."""
 MAX_QUERY_MEMORY_BYTES = 2 * 1024**3
 """A question may not push the receiver's machine into swap."""
+
+log = logging.getLogger(__name__)
 
 
 class IndexUnavailableError(ArchiveError):
@@ -32,8 +35,24 @@ class Engine:
         self._local = threading.local()
         self.origin = origin
         self.database = database_name(origin)
-        for statement in create_statements(self.database):
+        self._drop_other_tables()
+        self._create_tables()
+
+    def clear(self) -> None:
+        """Empty this log's tables, their memory of insert tokens included. Whoever indexes begins at leaf 0 again."""
+        self.command(f"DROP DATABASE IF EXISTS {self.database} SYNC")
+        self._create_tables()
+
+    def _create_tables(self) -> None:
+        for statement in create_statements(self.database, self.origin):
             self.command(statement)
+
+    def _drop_other_tables(self) -> None:
+        """Rows of an earlier layout cannot be told from those of this one; the journal has them all."""
+        found = self.query(f"SELECT comment FROM system.databases WHERE name = '{self.database}'")
+        if found and found[0]["comment"] != schema_fingerprint():
+            log.warning("the index has the tables of another version; it is rebuilt from the journal")
+            self.command(f"DROP DATABASE {self.database}")
 
     def _client(self) -> Client:
         client = getattr(self._local, "client", None)

@@ -1,6 +1,7 @@
 """Sealed leaves, in order, into the index. Progress is read from the index itself (table `leaves`), never from
 a side file."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,16 +10,20 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from archive.index.blocks import LeafBlocks
+from archive.index.blocks import LeafBlocks, missing_blocks
+from archive.index.carry_open import EVIDENCE_KINDS
+from archive.index.carry_reader import CarryReader
+from archive.index.carry_writer import CarryWriter
+from archive.index.checkpoint import read_checkpoint as read_checkpoint
+from archive.index.checkpoint import read_checkpoint_note as read_checkpoint_note
 from archive.index.engine import Engine
-from archive.index.worker import DecodeWorker, WorkerLostError, wait_blocks
+from archive.index.restore import StateRestorer
+from archive.index.worker import DecodeWorker, WorkerLostError, wait_result
 from archive.leaf import decode_leaf
-from archive.note import Checkpoint, open_checkpoint, parse_verifier_key
 from archive.origin import ArchivePaths
+from archive.segment import utc_day
 from archive.tree import TreeReader
 
-LOOK_BACK_NS = 86_400 * 1_000_000_000
-"""Decoder state (templates, waiting records) is rebuilt from this much of the log before the first new leaf."""
 _LEAVES_SCHEMA = pa.schema(
     [
         ("log", pa.string()),
@@ -37,42 +42,44 @@ _LEAVES_SCHEMA = pa.schema(
 )
 DECODE_AHEAD = 3
 """Leaves given to the worker: the one whose rows are inserted, the next, and one that waits; 40 MB of rows each."""
-STATEFUL_KINDS = ("netflow", "sflow")
-"""Listener kinds whose decoding depends on earlier records."""
+
+log = logging.getLogger(__name__)
 
 
 class _Decoding(NamedTuple):
-    """A leaf on its way; `blocks` is None for one without records."""
+    """A leaf on its way; `blocks` are there already for one without records to decode."""
 
     index: int
     leaf: dict[str, Any]
-    blocks: "Future[LeafBlocks] | None"
-
-
-def read_checkpoint(paths: ArchivePaths) -> Checkpoint:
-    """The published checkpoint, its signature verified."""
-    return read_checkpoint_note(paths)[1]
-
-
-def read_checkpoint_note(paths: ArchivePaths) -> tuple[bytes, Checkpoint]:
-    """The published checkpoint as bytes and as what they say, its signature verified."""
-    key = parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
-    note = (paths.log / "checkpoint").read_bytes()
-    return note, open_checkpoint(note, key)
+    blocks: "Future[LeafBlocks] | LeafBlocks"
 
 
 class Indexer:
-    """Feeds the index. One instance per log; `run_once` is called in a loop by the index process."""
+    """Feeds the index. One instance per log; `run_once` is called in a loop by the index process.
 
-    def __init__(self, paths: ArchivePaths, engine: Engine, make_worker: Callable[[], DecodeWorker]) -> None:
+    `carry_writer` takes the decoders' state at each day's start; without one, none is written.
+    """
+
+    def __init__(
+        self,
+        paths: ArchivePaths,
+        engine: Engine,
+        make_worker: Callable[[], DecodeWorker],
+        *,
+        carries: CarryReader | None = None,
+        carry_writer: CarryWriter | None = None,
+    ) -> None:
         self._paths = paths
         self._engine = engine
         self._make_worker = make_worker
         self._worker: DecodeWorker | None = None
+        self._carry_writer = carry_writer
+        self._restorer = StateRestorer(paths, engine, carries or CarryReader(paths))
         self.next_leaf = self._read_progress()
         self.sealed_size = self.next_leaf
         self._caught_up_monotonic = time.monotonic()
         self._ahead: deque[_Decoding] = deque()
+        self._days: set[str] = set()
 
     def run_once(self, *, at_most: int = 64) -> int:
         """Index up to `at_most` sealed leaves. Returns how many; raises IndexUnavailableError when the engine fails,
@@ -83,16 +90,13 @@ class Indexer:
         done = 0
         while self.next_leaf < checkpoint.size and done < at_most:
             try:
-                self._decode_ahead(reader, checkpoint.size)
-            except FileNotFoundError:
-                if not self._ahead:
-                    return done
-            current = self._ahead[0]
-            try:
-                blocks = wait_blocks(current.blocks) if current.blocks else LeafBlocks()
+                blocks = self._next_blocks(reader, checkpoint.size)
             except WorkerLostError:
                 self._lose_worker()
                 raise
+            if blocks is None:
+                return done
+            current = self._ahead[0]
             # When the engine fails here, the rows stay where they are: decoding twice would move the state twice.
             self._write_leaf(current.index, current.leaf, blocks)
             blocks.discard()
@@ -108,6 +112,7 @@ class Indexer:
         return time.monotonic() - self._caught_up_monotonic
 
     def close(self) -> None:
+        """End the worker. The carry writer stays its owner's."""
         if self._worker is not None:
             self._worker.close()
 
@@ -115,20 +120,49 @@ class Indexer:
         rows = self._engine.query("SELECT count() AS n, max(leaf_index) AS last FROM {db}.leaves")
         return int(rows[0]["last"]) + 1 if rows[0]["n"] else 0
 
+    def _next_blocks(self, reader: TreeReader, size: int) -> LeafBlocks | None:
+        """Of the leaf that is first in `_ahead`. None where a newer head has removed the tiles being read."""
+        try:
+            self._decode_ahead(reader, size)
+        except FileNotFoundError:
+            if not self._ahead:
+                return None
+        blocks = self._ahead[0].blocks
+        return blocks if isinstance(blocks, LeafBlocks) else wait_result(blocks)
+
     def _decode_ahead(self, reader: TreeReader, size: int) -> None:
         """Keep the worker busy with the leaves after the one that is being inserted."""
         following = self._ahead[-1].index + 1 if self._ahead else self.next_leaf
         while len(self._ahead) < DECODE_AHEAD and following < size:
             leaf = decode_leaf(reader.leaf(following))
-            blocks = self._ready_worker().submit(following, leaf) if "segment" in leaf else None
-            self._ahead.append(_Decoding(following, leaf, blocks))
+            self._ahead.append(_Decoding(following, leaf, self._submit(following, leaf)))
             following += 1
+
+    def _submit(self, index: int, leaf: dict[str, Any]) -> "Future[LeafBlocks] | LeafBlocks":
+        if "segment" not in leaf:
+            return LeafBlocks()
+        worker = self._ready_worker()
+        if self._restorer.is_missing(leaf):
+            if self._restorer.note_missing(index):
+                log.warning("from leaf %d on segments are missing, first %s", index, leaf["segment"])
+            return missing_blocks(leaf)
+        self._restorer.go_on_over_gap(worker, index)
+        return worker.submit(index, leaf)
 
     def _lose_worker(self) -> None:
         self._worker = None
         self._ahead.clear()
 
     def _write_leaf(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> None:
+        if decoded.carry is not None and self._carry_writer is not None:
+            # Before the leaf is in the index: whoever starts after it never meets its day's first flows again.
+            self._carry_writer.write(decoded.carry)
+        if self._carry_writer is not None and not EVIDENCE_KINDS.isdisjoint(decoded.listener_kinds):
+            day = utc_day(int(leaf["first_unix_ns"]))
+            if day not in self._days:
+                # Before its rows are in the index, which thus tells of all leaves before this one.
+                self._carry_writer.write_open(day, index, self._engine)
+                self._days.add(day)
         written: dict[str, int] = {}
         for block in decoded.blocks:
             written[block.table] = written.get(block.table, 0) + block.rows
@@ -163,20 +197,9 @@ class Indexer:
         )
 
     def _ready_worker(self) -> DecodeWorker:
-        """The worker, with its state rebuilt from the journal if it is new."""
+        """The worker, with its state restored from the journal if it is new."""
         if self._worker is None:
             worker = self._make_worker()
-            for index in self._leaves_to_replay():
-                leaf = decode_leaf(TreeReader(self._paths.log, read_checkpoint(self._paths).size).leaf(index))
-                wait_blocks(worker.submit(index, leaf, discard=True))
+            self._restorer.restore(worker, self.next_leaf)
             self._worker = worker
         return self._worker
-
-    def _leaves_to_replay(self) -> list[int]:
-        rows = self._engine.query(
-            "SELECT leaf_index FROM {db}.leaves WHERE leaf_index < {next:UInt64} "
-            "AND hasAny(listener_kinds, {kinds:Array(String)}) "
-            "AND last_unix_ns >= (SELECT max(last_unix_ns) FROM {db}.leaves) - {look_back:Int64} ORDER BY leaf_index",
-            {"next": self.next_leaf, "kinds": list(STATEFUL_KINDS), "look_back": LOOK_BACK_NS},
-        )
-        return [int(row["leaf_index"]) for row in rows]

@@ -22,11 +22,12 @@ ORDER_KEYS = {
     "events": "(received, leaf_index, row)",
 }
 
-_LOW_CARDINALITY = {
+LOW_CARDINALITY = {
     "realm", "version", "transport", "listener", "format", "hostname", "app_name", "encoding", "action",
     "event", "kind", "quality", "ended_why", "nas_identifier", "how", "role", "process", "code",
 }  # fmt: skip
 
+_NUMBERS = (pa.uint16(), pa.uint32(), pa.uint64())
 _TYPES = {
     pa.uint8(): "UInt8",
     pa.uint16(): "UInt16",
@@ -37,6 +38,10 @@ _TYPES = {
     ADDRESS: "IPv6",
     TIME: "DateTime64(9, 'UTC')",
 }
+
+_NUMBER_CODEC, _TIME_CODEC, _CODEC = "T64, ZSTD(1)", "Delta, ZSTD(1)", "ZSTD(1)"
+"""Numbers of few bits lose their leading zeros, times become distances; then ZSTD. Measured against the default (LZ4):
+NetFlow v5 19 bytes a row instead of 33, translations 15 instead of 27, at the same rate of insertion."""
 
 LEAVES_TABLE = """
 CREATE TABLE IF NOT EXISTS {database}.leaves (
@@ -55,16 +60,18 @@ def database_name(origin: str) -> str:
 
 def _column(field: pa.Field) -> str:
     kind = _TYPES[field.type]
-    if field.name in _LOW_CARDINALITY:
+    codec = _NUMBER_CODEC if field.type in _NUMBERS else _TIME_CODEC if field.type == TIME else _CODEC
+    if field.name in LOW_CARDINALITY:
         kind = f"LowCardinality({kind})"
     if field.nullable:
         kind = f"Nullable({kind})"
-    return f"`{field.name}` {kind}"
+    return f"`{field.name}` {kind} CODEC({codec})"
 
 
-def create_table(database: str, table: str) -> str:
-    """DDL of one table, idempotent. `log` comes first in every row."""
-    columns = ["`log` LowCardinality(String)", *(_column(field) for field in SCHEMAS[table])]
+def create_table(database: str, table: str, origin: str) -> str:
+    """DDL of one table, idempotent. `log` comes first in every row and is the same in all of them."""
+    quoted = origin.replace("\\", "\\\\").replace("'", "\\'")
+    columns = [f"`log` LowCardinality(String) DEFAULT '{quoted}'", *(_column(field) for field in SCHEMAS[table])]
     return (
         f"CREATE TABLE IF NOT EXISTS {database}.{table} ({', '.join(columns)}) ENGINE = MergeTree "
         f"PARTITION BY toYYYYMMDD(received) ORDER BY {ORDER_KEYS[table]} "
@@ -72,10 +79,16 @@ def create_table(database: str, table: str) -> str:
     )
 
 
-def create_statements(database: str) -> list[str]:
-    """Everything an empty engine needs."""
+def schema_fingerprint() -> str:
+    """Equal for equal tables. An index of other tables is rebuilt from the journal, not altered."""
+    statements = [*(create_table("d", table, "") for table in SCHEMAS), LEAVES_TABLE]
+    return hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16]
+
+
+def create_statements(database: str, origin: str) -> list[str]:
+    """Everything an empty engine needs. The database carries the fingerprint of its tables as comment."""
     return [
-        f"CREATE DATABASE IF NOT EXISTS {database}",
-        *(create_table(database, table) for table in SCHEMAS),
+        f"CREATE DATABASE IF NOT EXISTS {database} COMMENT '{schema_fingerprint()}'",
+        *(create_table(database, table, origin) for table in SCHEMAS),
         LEAVES_TABLE.format(database=database, window=DEDUPLICATION_WINDOW),
     ]

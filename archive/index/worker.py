@@ -7,18 +7,21 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from archive.chunk import decode_chunk
 from archive.durable import make_directory
-from archive.errors import ArchiveError
-from archive.index.blocks import LeafBlocks, write_blocks
+from archive.errors import ArchiveError, ArchiveIntegrityError
+from archive.index.blocks import LeafBlocks, missing_blocks, write_blocks
 from archive.index.decoding import ChunkDecoder
 from archive.leaf import StoredChunk
 from archive.origin import ArchivePaths
 from archive.segment import read_stored_chunk
 
-_decoder: ChunkDecoder | None = None
+_decoder: "LeafDecoder | None" = None
+T = TypeVar("T")
 
 
 class WorkerLostError(ArchiveError):
@@ -32,60 +35,89 @@ def stored_chunk(leaf: dict[str, Any]) -> StoredChunk:
     return StoredChunk(leaf["segment"], leaf["offset"], leaf["length"], leaf["sha256"])
 
 
-def _start(factory: Callable[..., ChunkDecoder], arguments: tuple[Any, ...]) -> None:
+class LeafDecoder:
+    """What the worker does: reads the chunks of leaves below `segments` and hands rows over in files of `scratch`."""
+
+    def __init__(self, decoder: ChunkDecoder, segments: Path, scratch: Path) -> None:
+        self._decoder, self._segments, self._scratch = decoder, segments, scratch
+
+    def decode(self, leaf_index: int, leaf: dict[str, Any]) -> LeafBlocks:
+        """The rows of a data leaf. A segment that is not there any more has none; one that was changed is an error."""
+        try:
+            decoded = self._decoder.decode(leaf_index, self._chunk(leaf))
+        except ArchiveIntegrityError as error:
+            if error.code != "segment_missing":
+                raise
+            return missing_blocks(leaf)
+        try:
+            return write_blocks(decoded, leaf_index, self._scratch)
+        except OSError as error:
+            raise ArchiveError(f"decoded rows cannot be written to {self._scratch}: {error.strerror}") from error
+
+    def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> None:
+        """Move the state of the kinds `only` on by a data leaf."""
+        self._decoder.replay(leaf_index, self._chunk(leaf), only)
+
+    def import_state(self, items: list[dict[str, Any]], only: frozenset[str]) -> None:
+        """Go on from the items of a carry, for the kinds `only`."""
+        self._decoder.import_state(items, only)
+
+    def _chunk(self, leaf: dict[str, Any]) -> pa.Table:
+        return decode_chunk(read_stored_chunk(self._segments, stored_chunk(leaf)))
+
+
+def _start(factory: Callable[..., ChunkDecoder], arguments: tuple[Any, ...], segments: Path, scratch: Path) -> None:
     global _decoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _decoder = factory(*arguments)
+    _decoder = LeafDecoder(factory(*arguments), segments, scratch)
 
 
-def _decode(task: "_Task", leaf_index: int, leaf: dict[str, Any], discard: bool) -> LeafBlocks:
-    if _decoder is None:
-        raise ArchiveError("decode worker was not started")
-    decoded = _decoder.decode(leaf_index, decode_chunk(read_stored_chunk(task.segments, stored_chunk(leaf))))
-    if discard:
-        decoded.tables = {}
-    try:
-        return write_blocks(decoded, leaf_index, task.log, task.scratch)
-    except OSError as error:
-        raise ArchiveError(f"decoded rows cannot be written to {task.scratch}: {error.strerror}") from error
-
-
-class _Task(NamedTuple):
-    """Where segments are read, whose log they are, and where rows are handed over."""
-
-    segments: Path
-    log: str
-    scratch: Path
+def _call(method: str, *arguments: Any) -> Any:
+    return getattr(_decoder, method)(*arguments)
 
 
 class DecodeWorker:
-    """One decode process. `factory(*arguments)` must be importable there. Leaves are decoded in the order submitted."""
+    """One decode process. `factory(*arguments)` must be importable there. It works in the order of the calls.
 
-    def __init__(self, paths: ArchivePaths, log: str, factory: Callable[..., ChunkDecoder], *arguments: Any) -> None:
-        self._task = _Task(paths.segments, log, paths.run / "index")
-        make_directory(self._task.scratch)
-        for left in self._task.scratch.glob("*.arrow"):
+    The results raise WorkerLostError or ArchiveError (`wait_result`).
+    """
+
+    def __init__(self, paths: ArchivePaths, factory: Callable[..., ChunkDecoder], *arguments: Any) -> None:
+        scratch = paths.run / "index"
+        make_directory(scratch)
+        for left in scratch.glob("*.arrow"):
             left.unlink(missing_ok=True)
         self._pool = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), initializer=_start, initargs=(factory, arguments)
+            1,
+            multiprocessing.get_context("spawn"),
+            initializer=_start,
+            initargs=(factory, arguments, paths.segments, scratch),
         )
 
-    def submit(self, leaf_index: int, leaf: dict[str, Any], *, discard: bool = False) -> "Future[LeafBlocks]":
-        """Decode the chunk of a data leaf; with `discard` only the state moves on.
+    def submit(self, leaf_index: int, leaf: dict[str, Any]) -> "Future[LeafBlocks]":
+        """`LeafDecoder.decode` there."""
+        return self._submit("decode", leaf_index, leaf)
 
-        The result raises WorkerLostError or ArchiveError (`wait_blocks`).
-        """
-        try:
-            return self._pool.submit(_decode, self._task, leaf_index, leaf, discard)
-        except BrokenProcessPool as error:
-            raise WorkerLostError("the decode worker died") from error
+    def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> "Future[None]":
+        """`LeafDecoder.replay` there."""
+        return self._submit("replay", leaf_index, leaf, only)
+
+    def import_state(self, items: list[dict[str, Any]], only: frozenset[str]) -> "Future[None]":
+        """`LeafDecoder.import_state` there."""
+        return self._submit("import_state", items, only)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _submit(self, method: str, *arguments: Any) -> "Future[Any]":
+        try:
+            return self._pool.submit(_call, method, *arguments)
+        except BrokenProcessPool as error:
+            raise WorkerLostError("the decode worker died") from error
 
-def wait_blocks(future: "Future[LeafBlocks]") -> LeafBlocks:
-    """The result of `submit`. Raises WorkerLostError when the process died, ArchiveError as decoding did."""
+
+def wait_result(future: "Future[T]") -> T:
+    """The result of a worker's call. Raises WorkerLostError when the process died, ArchiveError as the call did."""
     try:
         return future.result()
     except BrokenProcessPool as error:

@@ -1,5 +1,6 @@
 """The account process: AccountService behind a unix socket."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,24 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from archive.clock import Clock, SystemClock
+from archive.errors import SpoolError
 from archive.local_rpc import Handler, LocalServer, Peer
+from archive.network_statement import state_network
 from archive.spool import CLOSE_AFTER_SECONDS, SpoolWriter
 from authgw.accounts.store import AccountService
 from authgw.errors import AccountError
 
 SPOOL_STREAM = "identity"
+NETWORK_COPY = "network_settings.json"
+"""What the journal was last told of exporters and uplinks, beside the accounts."""
 _CHANGING = ("user_add", "user_change", "user_set_password", "user_disable")
 _READING = ("user_list", "user_show", "user_events")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class AccountsSettings:
-    """Where the accounts live and where they are served. The socket file is for owner and group only."""
+    """Where the accounts live and where they are served. The socket file is for owner and group only. `network_facts`:
+    what the settings say of exporters and uplinks, for the journal."""
 
     accounts_path: Path
     spool_directory: Path
     socket_path: Path
     close_after_seconds: float = CLOSE_AFTER_SECONDS
+    network_facts: tuple[dict[str, Any], ...] = ()
 
 
 def run_accounts(settings: AccountsSettings, stop: threading.Event, clock: Clock | None = None) -> None:
@@ -34,6 +43,11 @@ def run_accounts(settings: AccountsSettings, stop: threading.Event, clock: Clock
         settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
     )
     service = AccountService(settings.accounts_path, spool, clock)
+    try:
+        state_network(spool, settings.accounts_path.with_name(NETWORK_COPY), list(settings.network_facts), clock)
+    except (SpoolError, OSError) as error:
+        # People still log in; the next start states it.
+        log.warning("exporters and uplinks could not be stated in the journal: %s", error)
     server = LocalServer(settings.socket_path, account_handlers(service))
     server.start()
     try:

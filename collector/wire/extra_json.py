@@ -5,6 +5,7 @@ layout.
 import json
 import struct
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +17,27 @@ from collector.wire.ipfix_elements import ElementType
 from collector.wire.text_encoding import decode_text
 
 
-def json_objects(records: int, members: list[tuple[str, ElementType, Column]]) -> pa.Array:
+class Member(NamedTuple):
+    """`present` is bool [records], None for all: what one record holds never shows in another's object."""
+
+    name: str
+    kind: ElementType
+    column: Column
+    present: np.ndarray | None = None
+
+
+def json_objects(records: int, members: list[Member]) -> pa.Array:
     """One JSON object per record with `members` in order; a name that repeats gets #2, #3 and so on.
 
     Numbers as numbers, addresses and strings as text, everything else as hex. Fixed fields have a length above 0.
     """
     if not members:
         return pa.array(["{}"]).take(pa.array(np.zeros(records, "int32")))
+    if any(one.present is not None for one in members):
+        return _objects_of_some(records, members)
     pieces: list[pa.Array | str] = []
     seen: dict[str, int] = {}
-    for name, kind, column in members:
+    for name, kind, column, _ in members:
         seen[name] = seen.get(name, 0) + 1
         label = name if seen[name] == 1 else f"{name}#{seen[name]}"
         pieces += [
@@ -33,6 +45,28 @@ def json_objects(records: int, members: list[tuple[str, ElementType, Column]]) -
             _texts(kind, column),
         ]
     return pc.binary_join_element_wise(*pieces, "}", "")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _objects_of_some(records: int, members: list[Member]) -> pa.Array:
+    """Objects whose members are not the same in every record; so neither are the numbers of repeated names."""
+    pieces: list[pa.Array] = []
+    seen: dict[str, np.ndarray] = {}
+    for name, kind, column, present in members:
+        before = seen.setdefault(name, np.zeros(records, "int64"))
+        least, most = int(before.min()), int(before.max())
+        names = [name if number == 0 else f"{name}#{number + 1}" for number in range(least, most + 1)]
+        labels = pa.array([f",{json.dumps(one)}:" for one in names])
+        piece = pc.binary_join_element_wise(labels.take(pa.array(before - least)), _texts(kind, column), "")  # pyright: ignore[reportAttributeAccessIssue]
+        if present is None:
+            seen[name] = before + 1
+        else:
+            seen[name] = before + present
+            piece = pc.if_else(pa.array(present), piece, "")  # pyright: ignore[reportAttributeAccessIssue]
+        pieces.append(piece)
+    joined = pc.binary_join_element_wise(*pieces, "}", "")  # pyright: ignore[reportAttributeAccessIssue]
+    # each begins with the comma of its first member, or is only the closing brace
+    opened = pc.utf8_replace_slice(joined, 0, 1, "{")  # pyright: ignore[reportAttributeAccessIssue]
+    return pc.if_else(pc.equal(joined, "}"), "{}", opened)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _texts(kind: ElementType, column: Column) -> pa.Array:

@@ -31,22 +31,26 @@ def split_fixed(records: np.ndarray, fields: tuple[Field, ...]) -> list[Column]:
     return columns
 
 
-def split_variable(bodies: list[bytes], fields: tuple[Field, ...]) -> tuple[list[Column], list[int], int]:
-    """Columns of records with variable-length fields, records per body, and bodies that end inside a record.
+def split_variable(bodies: list[bytes], fields: tuple[Field, ...]) -> tuple[list[Column], list[int], int, list[int]]:
+    """Columns of records with variable-length fields, records per body, bodies that end inside a record, and for each
+    body the places where its records begin and where the last one ends.
 
     RFC 7011 section 7: one length byte, or 255 and two length bytes. A rest of up to three bytes is padding.
     """
     values: list[list[bytes]] = [[] for _ in fields]
     counts: list[int] = []
+    bounds: list[int] = []
     broken = 0
     shortest = sum(1 if one.length == VARIABLE_LENGTH else one.length for one in fields)
     for body in bodies:
         position = count = 0
+        bounds.append(0)
         while len(body) - position >= shortest:
             record = _read_record(body, position, fields)
             if record is None:
                 break
             position = record.pop()
+            bounds.append(position)
             for column, (start, end) in zip(values, record, strict=True):
                 column.append(body[start:end])
             count += 1
@@ -58,7 +62,7 @@ def split_variable(bodies: list[bytes], fields: tuple[Field, ...]) -> tuple[list
             columns.append(column)
         else:
             columns.append(np.frombuffer(b"".join(column), "uint8").reshape(len(column), one.length))
-    return columns, counts, broken
+    return columns, counts, broken, bounds
 
 
 def _read_record(body: bytes, position: int, fields: tuple[Field, ...]) -> list | None:

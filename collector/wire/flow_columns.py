@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from collector.wire import flow_times
+from collector.wire.extra_json import Member
 from collector.wire.field_values import Column, Values, addresses, unsigned
 from collector.wire.flow_templates import Layout
-from collector.wire.ipfix_elements import ElementType, find_element
+from collector.wire.ipfix_elements import find_element
 
 _ADDRESS_ELEMENTS = {
     "source_address": (8, 27),
@@ -35,6 +36,8 @@ _NUMBER_ELEMENTS: dict[str, tuple[int, tuple[int, ...]]] = {
 }
 _KEPT_IN_EXTRA = frozenset({231, 298, *(number for number, _ in flow_times.OBSERVATION_TIMES)})
 _ASA_ELEMENTS = frozenset({40001, 40002, 40003, 40004})
+_PORT_RANGE = {"start": 361, "end": 362, "step": 363, "ports": 364}
+"""Elements of a block of ports (RFC 8158); they stay in `extra` too."""
 _PADDING = 210
 
 
@@ -67,8 +70,9 @@ class FlowColumns:
     nat_event: Values | None = None
     firewall_event: Values | None = None
     connection_id: Values | None = None
+    port_range: dict[str, Values] = field(default_factory=dict)
     estimated: np.ndarray | None = None
-    extra: list[tuple[str, ElementType, Column]] = field(default_factory=list)
+    extra: list[Member] = field(default_factory=list)
 
 
 def map_columns(layout: Layout, columns: list[Column], records: int, bounds: SetBounds) -> FlowColumns:
@@ -81,7 +85,8 @@ def map_columns(layout: Layout, columns: list[Column], records: int, bounds: Set
         known = one.number not in _ASA_ELEMENTS or layout.netflow9
         if one.enterprise == 0 and known and one.length:
             first.setdefault(one.number, position)
-    used: set[int] = set()
+    # Positions that have a column, and the records that show the field in `extra` nevertheless: its value does not fit.
+    used: dict[int, np.ndarray | None] = {}
     for name, elements in _ADDRESS_ELEMENTS.items():
         found = _map_address(elements, first, columns, used)
         if found is not None:
@@ -91,21 +96,28 @@ def map_columns(layout: Layout, columns: list[Column], records: int, bounds: Set
             values = _numbers(element, first, columns, most)
             if values is not None:
                 mapped.numbers[name] = values
-                if values.valid is None and element not in _KEPT_IN_EXTRA:
-                    used.add(first[element])
+                if element not in _KEPT_IN_EXTRA:
+                    used[first[element]] = None if values.valid is None else ~values.valid
                 break
     mapped.nat_event = _numbers(230, first, columns)
     mapped.firewall_event = _numbers(233, first, columns)
     if mapped.firewall_event is None and layout.netflow9:
         mapped.firewall_event = _numbers(40005, first, columns)
     mapped.connection_id = _numbers(148, first, columns)
+    for name, element in _PORT_RANGE.items():
+        values = _numbers(element, first, columns)
+        if values is not None:
+            mapped.port_range[name] = values
     _map_times(mapped, first, columns, bounds, used)
     for position, (one, column) in enumerate(zip(layout.fields, columns, strict=True)):
         # a field of no length says nothing, and a template could name hundreds for free
-        if position in used or not one.length or (one.enterprise == 0 and one.number in (0, _PADDING)):
+        if not one.length or (one.enterprise == 0 and one.number in (0, _PADDING)):
+            continue
+        present = used.get(position)
+        if position in used and present is None:
             continue
         name, kind = find_element(one.enterprise, one.number, netflow9=layout.netflow9)
-        mapped.extra.append((name, kind, column))
+        mapped.extra.append(Member(name, kind, column, present))
     return mapped
 
 
@@ -115,7 +127,7 @@ def _numbers(element: int, first: dict[int, int], columns: list[Column], most: i
 
 
 def _map_address(
-    elements: tuple[int, ...], first: dict[int, int], columns: list[Column], used: set[int]
+    elements: tuple[int, ...], first: dict[int, int], columns: list[Column], used: dict[int, np.ndarray | None]
 ) -> Values | None:
     """One address column; where a record fills only the other family (ixia, dual templates), that one counts."""
     result: np.ndarray | None = None
@@ -124,7 +136,7 @@ def _map_address(
         values = None if position is None else addresses(columns[position])
         if position is None or values is None:
             continue
-        used.add(position)
+        used[position] = None
         if result is None:
             result = values
             continue
@@ -134,7 +146,11 @@ def _map_address(
 
 
 def _map_times(
-    mapped: FlowColumns, first: dict[int, int], columns: list[Column], bounds: SetBounds, used: set[int]
+    mapped: FlowColumns,
+    first: dict[int, int],
+    columns: list[Column],
+    bounds: SetBounds,
+    used: dict[int, np.ndarray | None],
 ) -> None:
     for element, convert in flow_times.OBSERVATION_TIMES:
         values = _numbers(element, first, columns)
@@ -147,20 +163,24 @@ def _map_times(
             values = _numbers(element, first, columns)
             if values is not None:
                 _set_time(mapped, side, convert(values))
-                used.add(first[element])
+                used[first[element]] = None
                 break
     for side in (0, 1):
         values = _numbers(flow_times.DELTA_TIMES[side], first, columns)
         if values is not None and _time(mapped, side) is None:
             _set_time(mapped, side, flow_times.before_export_us(values, bounds.export_unix_ns))
-            used.add(first[flow_times.DELTA_TIMES[side]])
+            used[first[flow_times.DELTA_TIMES[side]]] = None
     _map_uptimes(mapped, first, columns, bounds, used)
     if mapped.observed is not None:
         _times_of_events(mapped, mapped.observed)
 
 
 def _map_uptimes(
-    mapped: FlowColumns, first: dict[int, int], columns: list[Column], bounds: SetBounds, used: set[int]
+    mapped: FlowColumns,
+    first: dict[int, int],
+    columns: list[Column],
+    bounds: SetBounds,
+    used: dict[int, np.ndarray | None],
 ) -> None:
     uptimes = [_numbers(element, first, columns) for element in flow_times.UPTIME_TIMES]
     if all(values is None for values in uptimes) or not mapped.records:
@@ -179,8 +199,7 @@ def _map_uptimes(
                 estimate = flow_times.uptime_by_latest(values, latest, bounds.export_unix_ns)
                 found = Values(np.where(without_base, estimate.values, found.values), found.valid)
                 mapped.estimated = without_base
-            else:
-                used.add(first[flow_times.UPTIME_TIMES[side]])
+            used[first[flow_times.UPTIME_TIMES[side]]] = without_base if without_base.any() else None
             _set_time(mapped, side, found)
         elif init is not None:
             _set_time(mapped, side, flow_times.scaled(Values(init.values + values.values), flow_times.NS_PER_MS))

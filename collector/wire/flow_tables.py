@@ -9,11 +9,10 @@ from archive.schema import SCHEMAS, TIME, UNKNOWN_ADDRESS
 from collector.wire.extra_json import json_objects
 from collector.wire.field_values import Values, binary_array, number_array
 from collector.wire.flow_columns import FlowColumns
-from collector.wire.flow_nat import ANY_PORT, NatEvents
+from collector.wire.flow_nat import NatEvents
 from collector.wire.flow_templates import Origin
 
 VERSION_NAMES = {5: "netflow5", 7: "netflow7", 9: "netflow9", 10: "ipfix"}
-_PROTOCOLS_WITH_PORTS = (6, 17, 33, 132, 136)
 
 
 def exporter_columns(origins: Sequence[Origin], sizes: np.ndarray, template_ids: Sequence[int]) -> dict[str, pa.Array]:
@@ -63,67 +62,34 @@ def flows_table(common: dict[str, pa.Array], mapped: FlowColumns) -> pa.Table:
 
 
 def nat_table(common: dict[str, pa.Array], mapped: FlowColumns, events: NatEvents) -> pa.Table:
-    """`nat` rows. Outside ports are 0 to 0 where the protocol has none, ANY_PORT where the exporter sends
-    none.
-    """
+    """`nat` rows of events that there are. Outside ports are 0 to 0 where the protocol has none, ANY_PORT where the
+    exporter sends none."""
     schema = SCHEMAS["nat"]
-    record = np.array(events.record, "int64")
-    take = pa.array(record)
+    take = pa.array(events.record)
     columns = {name: common[name].take(take) for name in ("leaf_index", "row", "realm", "received")}
     columns["sender_address"] = common["exporter_address"].take(take)
-    low, high = _outside_ports(mapped, record)
-    columns["outside_port_low"], columns["outside_port_high"] = (
-        pa.array(low, pa.uint16()),
-        pa.array(high, pa.uint16()),
-    )
-    columns["outside_address"] = binary_array(mapped.addresses["postnat_source_address"].values[record])
-    columns["inside_address"] = binary_array(mapped.addresses["source_address"].values[record])
-    columns["protocol"] = _taken(mapped.numbers["protocol"], record, pa.uint8())
-    columns["inside_port"] = _taken(mapped.numbers.get("source_port"), record, pa.uint16())
-    columns["destination_address"], columns["destination_port"] = _destination(mapped, record)
-    columns["event"] = pa.array(events.event, pa.string())
+    sides, side = events.sides, events.side
+    if sides is None:
+        return schema.empty_table()
+    columns["outside_address"] = binary_array(sides.outside_address[side])
+    columns["outside_port_low"] = pa.array(sides.outside_low[side], pa.uint16())
+    columns["outside_port_high"] = pa.array(sides.outside_high[side], pa.uint16())
+    columns["protocol"] = pa.array(sides.protocol[side], pa.uint8())
+    columns["destination_address"] = binary_array(sides.peer_address.values[side], sides.peer_address.mask()[side])
+    columns["destination_port"] = _taken(sides.peer_port, side)
+    columns["inside_address"] = binary_array(sides.inside_address[side])
+    columns["inside_port"] = _taken(sides.inside_port, side)
+    columns["event"] = events.event
     columns["time"] = pa.array(events.time_unix_ns, pa.int64()).cast(TIME)
-    columns["kind"] = pa.array(events.kind, pa.string())
-    columns["quality"] = pa.array(events.quality, pa.string())
-    columns["mapping_id"] = pa.array(events.mapping_id, pa.string())
-    return pa.Table.from_arrays([columns[field.name] for field in schema], schema=schema)
+    columns["kind"] = events.kind
+    columns["quality"] = events.quality
+    columns["mapping_id"] = events.mapping_id
+    arrays = [columns[field.name] if field.name in columns else pa.nulls(len(take), field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _outside_ports(mapped: FlowColumns, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    port = mapped.numbers.get("postnat_source_port")
-    known = port is not None and port.mask()[record]
-    values = np.zeros(len(record), "uint16") if port is None else port.values[record].astype("uint16")
-    has_ports = np.isin(mapped.numbers["protocol"].values[record], _PROTOCOLS_WITH_PORTS)
-    unknown = has_ports & ~np.asarray(known, bool)
-    return np.where(unknown, ANY_PORT[0], values), np.where(unknown, ANY_PORT[1], values)
-
-
-def _destination(mapped: FlowColumns, record: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """The destination as the outside sees it: the translated one where the record has one that is not zero."""
-    address = mapped.addresses.get("destination_address")
-    port = mapped.numbers.get("destination_port")
-    translated = mapped.addresses.get("postnat_destination_address")
-    translated_port = mapped.numbers.get("postnat_destination_port")
-    if address is None:
-        return pa.nulls(len(record), pa.binary(16)), _taken(port, record, pa.uint16())
-    values = address.values[record]
-    ports = Values(np.zeros(len(record), "uint64"), np.zeros(len(record), bool))
-    if port is not None:
-        ports = Values(port.values[record], port.mask()[record])
-    if translated is not None:
-        other = translated.values[record]
-        given = np.logical_or.reduce(other[:, [*range(10), *range(12, 16)]], axis=1)
-        values = np.where(np.expand_dims(given, 1), other, values)
-        if translated_port is not None:
-            given = given & translated_port.mask()[record] & (translated_port.values[record] != 0)
-            ports = Values(np.where(given, translated_port.values[record], ports.values), ports.mask() | given)
-    return binary_array(values), number_array(ports, pa.uint16())
-
-
-def _taken(values: Values | None, record: np.ndarray, kind: pa.DataType) -> pa.Array:
-    if values is None:
-        return pa.nulls(len(record), kind)
-    return number_array(Values(values.values[record], values.mask()[record]), kind)
+def _taken(ports: Values, chosen: np.ndarray) -> pa.Array:
+    return number_array(Values(ports.values[chosen], ports.mask()[chosen]), pa.uint16())
 
 
 def _times(values: Values | None, records: int) -> pa.Array:

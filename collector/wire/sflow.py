@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from archive.decoder import Decoded
+from archive.decoder import Decoded, Imported, Units
 from archive.schema import SCHEMAS
 from collector.wire.chunk_rows import column_array, common_columns, rows_of_kinds
 from collector.wire.flow_nat import nat_events
 from collector.wire.flow_tables import flows_table, nat_table, options_table
+from collector.wire.payload_units import payload_units
+from collector.wire.sequence_carry import export_streams, import_streams
 from collector.wire.sequence_gaps import Arrival, Stream
 from collector.wire.sflow_counters import counter_elements
 from collector.wire.sflow_flows import map_flow_samples
@@ -26,13 +28,15 @@ from collector.wire.sflow_samples import (
     EXPANDED_COUNTER_SAMPLE,
     EXPANDED_FLOW_SAMPLE,
     FLOW_SAMPLE,
+    SAMPLE_HEADER_WORDS,
     Datagrams,
+    Parts,
     Samples,
     read_datagrams,
     read_samples,
     walk,
 )
-from collector.wire.sflow_sequences import SFlowSequences
+from collector.wire.sflow_sequences import SFlowSequences, key_from_values, values_from_key
 from collector.wire.sflow_words import WordBuffer
 
 VERSION = "sflow5"
@@ -49,13 +53,24 @@ class SFlowState:
 class SFlowDecoder:
     """Decoder of listeners of kind `sflow`. sFlow has no templates: nothing ever waits.
 
-    Never raises on any payload; work and memory are linear in the bytes given. `version` of a row is `sflow5`.
+    Never raises on any payload; work and memory are linear in the bytes given. `version` of a row is `sflow5`. With
+    `units`, the byte ranges of headers and samples are told too.
     """
 
     kinds = frozenset({"sflow"})
 
+    def __init__(self, *, units: bool = False) -> None:
+        self._with_units = units
+
     def initial_state(self) -> SFlowState:
         return SFlowState()
+
+    def export_state(self, state: Any) -> list[dict[str, Any]]:
+        return export_streams(state.streams, values_from_key)
+
+    def import_state(self, state: Any, items: list[dict[str, Any]]) -> Imported:
+        streams, refused = import_streams(items, key_from_values)
+        return Imported(SFlowState(streams), refused)
 
     def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
         rows = rows_of_kinds(chunk, self.kinds)
@@ -87,7 +102,21 @@ class SFlowDecoder:
             tables["losses"] = losses
         for name, counter in (("flows", "flow_records"), ("options", "options_records"), ("nat", "nat_events")):
             counters[counter] += tables[name].num_rows if name in tables else 0
-        return Decoded(tables, SFlowState(streams), 0, {name: count for name, count in counters.items() if count})
+        counts_seen = {name: count for name, count in counters.items() if count}
+        units = _units(rows, buffer, datagrams, parts) if self._with_units else None
+        return Decoded(tables, SFlowState(streams), 0, counts_seen, units)
+
+
+def _units(rows: pa.Table, buffer: WordBuffer, datagrams: Datagrams, samples: Parts) -> Units:
+    """Header of each datagram, each sample, and the rest; a datagram that cannot be read is one unit."""
+    holders = datagrams.number[samples.owner]
+    words_before = buffer.starts[holders]
+    offsets = [
+        (datagrams.samples_start - buffer.starts[datagrams.number]) * 4,
+        (samples.start - SAMPLE_HEADER_WORDS - words_before) * 4,
+        (samples.end - words_before) * 4,
+    ]
+    return payload_units(rows, np.concatenate([datagrams.number, holders, holders]), np.concatenate(offsets))
 
 
 class _Senders:
@@ -135,6 +164,6 @@ def _flow_tables(buffer: WordBuffer, flows: Samples, sender: _Senders, counters:
     table = flows_table({**common, "extra": extra}, mapped)
     tables = {"flows": table}
     events = nat_events(mapped, sender.received_unix_ns(flows))
-    if events.record:
+    if len(events.record):
         tables["nat"] = nat_table(common, mapped, events)
     return {name: one.cast(SCHEMAS[name]) for name, one in tables.items()}

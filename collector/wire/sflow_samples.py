@@ -16,6 +16,8 @@ FLOW_SAMPLE, COUNTER_SAMPLE, EXPANDED_FLOW_SAMPLE, EXPANDED_COUNTER_SAMPLE = 1, 
 # Words from the start of a sample to its records; the last of them is the number of records.
 _HEADER_WORDS = {FLOW_SAMPLE: 8, COUNTER_SAMPLE: 3, EXPANDED_FLOW_SAMPLE: 11, EXPANDED_COUNTER_SAMPLE: 4}
 _INDEX_BITS, _FORMAT_BITS = 24, 30
+SAMPLE_HEADER_WORDS = 2
+"""Format and length before the body of a sample or record."""
 
 
 @dataclass(frozen=True, slots=True)

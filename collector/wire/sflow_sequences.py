@@ -5,13 +5,18 @@ section 5.3). A lost datagram shows in both; a gap of samples alone means that t
 """
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from collector.wire.addresses import format_address
+from collector.wire.sequence_carry import read_address, read_number
 from collector.wire.sequence_gaps import Arrival, GapFinder, Stream
 from collector.wire.sflow_samples import Datagrams, Samples
 
+DATAGRAMS = "datagrams"
+SAMPLES = ("flow samples", "counter samples")
 _ONE = (1, 1)
 _MODULUS = 2**32
 
@@ -36,7 +41,7 @@ class SFlowSequences:
         datagrams = np.arange(len(self._agents))
         for members in _groups([self._agent_number]):
             agent, sub_agent = self._agents[members[0]]
-            details = {"version": "sflow5", "unit": "datagrams", "sub_agent": sub_agent}
+            details = {"version": "sflow5", "unit": DATAGRAMS, "sub_agent": sub_agent}
             self._follow((agent, sub_agent), datagrams[members], self._datagrams.sequence[members], details)
 
     def follow_samples(self, samples: Samples, unit: str) -> None:
@@ -75,6 +80,32 @@ class SFlowSequences:
     def _follow_one(self, key: Hashable, datagram: int, sequence: int, details: dict) -> None:
         arrival = self._arrivals[datagram]
         self._finder.follow(key, int(sequence), _ONE, arrival, details, self._uptimes[datagram])
+
+
+def values_from_key(key: Any) -> dict[str, Any]:
+    """JSON values of the key of a stream."""
+    (owner, sub_agent), source = key[:2], key[2:]
+    values = {
+        "exporter_address": format_address(owner[:16]),
+        "agent_address": format_address(owner[16:]),
+        "sub_agent": sub_agent,
+        "unit": DATAGRAMS,
+    }
+    if source:
+        values |= {"unit": source[0], "source_id_type": source[1], "source_id_index": source[2]}
+    return values
+
+
+def key_from_values(values: dict[str, Any]) -> Hashable:
+    """The key these values were made of. Raises KeyError, ValueError or TypeError."""
+    owner = read_address(values["exporter_address"]) + read_address(values["agent_address"])
+    key = (owner, read_number(values["sub_agent"], 32))
+    if values["unit"] == DATAGRAMS:
+        return key
+    if values["unit"] not in SAMPLES:
+        raise ValueError("samples of an unknown unit")
+    source = read_number(values["source_id_type"], 32), read_number(values["source_id_index"], 32)
+    return (*key, values["unit"], *source)
 
 
 def _groups(columns: list[np.ndarray]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 
-from archive.decoder import Decoded
+from archive.decoder import Decoded, Imported
 from archive.schema import SCHEMAS, UNKNOWN_ADDRESS
 from collector.wire.addresses import AddressCache
 from collector.wire.chunk_rows import column_array, common_columns, rows_of_kinds
@@ -17,8 +17,10 @@ from collector.wire.connection_fields import Translation
 from collector.wire.conntrack import ConntrackReader
 from collector.wire.device_time import DeviceTimeReader
 from collector.wire.netfilter import NetfilterReader
+from collector.wire.payload_units import whole_payloads
 from collector.wire.relp_repeats import Connections, Sender, mark_repeats
 from collector.wire.sequence_gaps import Stream
+from collector.wire.syslog_carry import export_syslog_state, import_syslog_state
 from collector.wire.syslog_header import parse_header
 from collector.wire.syslog_sequences import follow_sequences
 from collector.wire.text_encoding import decode_text
@@ -44,16 +46,29 @@ class SyslogDecoder:
 
     `zone` names the time zone of lines that carry local time without offset. `format` of a row is the most
     specific form understood: `netfilter`, `conntrack`, `ulogd`, else `rfc5424` or `rfc3164`, else `unknown`
-    with the whole line in `message`. A trailing newline or NUL is not part of `message`.
+    with the whole line in `message`. A trailing newline or NUL is not part of `message`. With `units`, the byte range
+    of each line is told too: the whole payload.
     """
 
     kinds = frozenset({"syslog"})
 
-    def __init__(self, zone: str = "Asia/Bangkok") -> None:
+    def __init__(self, zone: str = "Asia/Bangkok", *, units: bool = False) -> None:
         self._zone = ZoneInfo(zone)
+        self._with_units = units
 
     def initial_state(self) -> SyslogState:
         return SyslogState({}, {})
+
+    def use_zone(self, zone: str) -> None:
+        """Read local times of further lines as those of `zone`."""
+        self._zone = ZoneInfo(zone)
+
+    def export_state(self, state: Any) -> list[dict[str, Any]]:
+        return export_syslog_state(state.sequences, state.relp)
+
+    def import_state(self, state: Any, items: list[dict[str, Any]]) -> Imported:
+        sequences, relp, refused = import_syslog_state(items)
+        return Imported(SyslogState(sequences, relp), refused)
 
     def decode(self, state: Any, leaf_index: int, chunk: pa.Table) -> Decoded:
         rows = rows_of_kinds(chunk, self.kinds)
@@ -77,7 +92,8 @@ class SyslogDecoder:
             tables["nat"] = _nat_table(rows, columns, translations, arrivals)
             counters["nat_events"] = len(translations)
         _count(counters, "relp_repeated_messages", int(repeated.sum()))
-        return Decoded(tables, SyslogState(sequences, relp), 0, counters)
+        units = whole_payloads(rows) if self._with_units else None
+        return Decoded(tables, SyslogState(sequences, relp), 0, counters, units)
 
     def _parse_lines(
         self, payloads: list[bytes], arrivals: list[int]
@@ -159,7 +175,7 @@ def _nat_table(
     columns["mapping_id"] = [one.mapping_id for one in found]
     arrays = [
         values if isinstance(values, pa.Array) else pa.array(values, field.type)
-        for field, values in ((field, columns[field.name]) for field in schema)
+        for field, values in ((field, columns.get(field.name, [None] * len(found))) for field in schema)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -8,13 +8,17 @@ from collector.wire.flow_templates import MAX_TEMPLATE_FIELDS, MIN_FLOW_RECORD_B
 
 def read_templates(
     data: bytes, start: int, end: int, version: int, is_options: bool, counters: Counter[str]
-) -> list[tuple[int, Layout | None]]:
+) -> tuple[list[tuple[int, Layout | None]], list[int]]:
     """Template records of one set: id and layout, None for a withdrawal. Stops at padding or the first broken
     one.
+
+    Also where each record begins, and the rest behind the last.
     """
     found: list[tuple[int, Layout | None]] = []
+    begins = [start]
     position = start
     while end - position >= 4:
+        begins.append(position)
         template_id, count = unpack_from(">HH", data, position)
         position += 4
         if template_id < 256 and not (version == 10 and count == 0 and template_id in (2, 3)):
@@ -44,7 +48,9 @@ def read_templates(
             counters["templates_refused"] += 1
             continue
         found.append((template_id, layout))
-    return found
+    else:
+        begins.append(position)
+    return found, begins
 
 
 def _read_fields(

@@ -211,6 +211,22 @@ class FakeAsk:
                     "count_24h": None,
                 },
             ],
+            "exporters": [
+                {
+                    "realm": "main",
+                    "address": self.text,
+                    "port": 2055,
+                    "version": "ipfix",
+                    "observation_domain": 7,
+                    "name": self.text,
+                    "flows": 7654321,
+                    "last": MOMENT,
+                    "answers_ports": answers,
+                    "code": "no_nat_fields",
+                    "text": {"en": f"{self.text} {answers}", "th": f"{self.text} ไทย {answers}"},
+                }
+                for answers in ("yes", "no", "only_at_end")
+            ],
             "warnings": [self.text],
             "silent_sources": {self.text: 1},
             "alarms": self.alarms,

@@ -307,6 +307,12 @@ def test_status_uses_the_three_words_and_says_what_to_do(make_pages: MakePages) 
     assert 'class="dot dot-bad"' in pages.get("/people").text
 
 
+def test_the_status_page_says_which_source_can_answer_a_port_question(pages: Pages) -> None:
+    text = pages.get("/status").text
+    for shown in ("แหล่งข้อมูลกับคำถามเรื่องพอร์ต", "7,654,321", "ไทย only_at_end", "เมื่อการเชื่อมต่อสิ้นสุดแล้วเท่านั้น", "ไม่ได้"):
+        assert shown in text
+
+
 def test_the_state_dot_is_not_asked_for_every_page(pages: Pages) -> None:
     for _ in range(5):
         assert 'class="dot dot-ok"' in pages.get("/people").text

@@ -3,6 +3,7 @@
 An embedded engine can open one path in the life of a process, so that every log here has its own database in it.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,18 +17,21 @@ from typing import Any
 from small_log import SmallLog
 
 from archive.addresses import parse_address
-from archive.chunk import decode_chunk
-from archive.index.blocks import Block, LeafBlocks, write_blocks
+from archive.errors import ArchiveError
+from archive.index.blocks import Block, LeafBlocks
+from archive.index.carry_reader import CarryReader
+from archive.index.carry_writer import CarryWriter
 from archive.index.decoding import ChunkDecoder
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
-from archive.index.worker import WorkerLostError, stored_chunk
+from archive.index.settings import DecodingSettings
+from archive.index.worker import LeafDecoder, WorkerLostError
 from archive.origin import create_log, default_paths
-from archive.segment import read_stored_chunk
 from deploy.decoders import make_chunk_decoder
 from tests.clocks import ManualClock
 
 _number = count(1)
+FOR_EVER_SECONDS = 1e9
 DEVICE = (parse_address("192.0.2.254"), 40_514)
 
 
@@ -39,26 +43,42 @@ def _engine_directory() -> tempfile.TemporaryDirectory[str]:
 class LocalWorker:
     """The decode worker's part in this process. `dies_at` is the leaf at which it is gone, once."""
 
-    def __init__(self, segments: Path, log: str, decoder: ChunkDecoder) -> None:
-        self._segments, self._log, self._decoder = segments, log, decoder
-        self._scratch = Path(tempfile.mkdtemp(dir=_engine_directory().name))
+    def __init__(self, segments: Path, decoder: ChunkDecoder) -> None:
+        self.decoder = LeafDecoder(decoder, segments, Path(tempfile.mkdtemp(dir=_engine_directory().name)))
         self.dies_at: int | None = None
         self.replayed: list[int] = []
+        self.imported: list[frozenset[str]] = []
 
-    def submit(self, leaf_index: int, leaf: dict[str, Any], *, discard: bool = False) -> Future[LeafBlocks]:
-        future: Future[LeafBlocks] = Future()
+    def submit(self, leaf_index: int, leaf: dict[str, Any]) -> Future[LeafBlocks]:
         if leaf_index == self.dies_at:
-            future.set_exception(WorkerLostError("the decode worker died"))
-            return future
-        decoded = self._decoder.decode(leaf_index, decode_chunk(read_stored_chunk(self._segments, stored_chunk(leaf))))
-        if discard:
-            self.replayed.append(leaf_index)
-            decoded.tables = {}
-        future.set_result(write_blocks(decoded, leaf_index, self._log, self._scratch))
-        return future
+            return _settled(_die)
+        return _settled(lambda: self.decoder.decode(leaf_index, leaf))
+
+    def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> Future[None]:
+        self.replayed.append(leaf_index)
+        return _settled(lambda: self.decoder.replay(leaf_index, leaf, only))
+
+    def import_state(self, items: list[dict[str, Any]], only: frozenset[str]) -> Future[None]:
+        self.imported.append(only)
+        # As they cross into the worker's process.
+        return _settled(lambda: self.decoder.import_state(json.loads(json.dumps(items)), only))
 
     def close(self) -> None:
         pass
+
+
+def _die() -> Any:
+    raise WorkerLostError("the decode worker died")
+
+
+def _settled(call: Callable[[], Any]) -> Future[Any]:
+    """A call's result as that of another process: what it raises is raised where the result is taken."""
+    future: Future[Any] = Future()
+    try:
+        future.set_result(call())
+    except ArchiveError as error:
+        future.set_exception(error)
+    return future
 
 
 class IndexedLog(SmallLog):
@@ -67,6 +87,10 @@ class IndexedLog(SmallLog):
     engine: Engine
     indexer: Indexer
     worker: LocalWorker
+    carries: bool = False
+    carry_writer: CarryWriter | None = None
+    decoding = DecodingSettings("Asia/Bangkok")
+    make_decoder = staticmethod(make_chunk_decoder)
 
     @classmethod
     def make(
@@ -74,12 +98,16 @@ class IndexedLog(SmallLog):
         directory: Path,
         realms: tuple[tuple[str, str], ...] = (),
         listener_realms: tuple[tuple[str, str], ...] = (),
+        *,
+        carries: bool = False,
     ) -> "IndexedLog":
+        """With `carries` the index process writes its own stream; `seal_carries` and `stop_indexer` seal it."""
         clock = ManualClock()
         paths = default_paths(directory / "data")
         origin = f"phayan.test/index-{next(_number)}"
         log = cls(paths, create_log(paths, origin, clock), clock)
-        log._realms = realms, listener_realms
+        log.decoding = DecodingSettings("Asia/Bangkok", realms, listener_realms)
+        log.carries = carries
         log.engine = Engine(f"chdb://{_engine_directory().name}/index", origin)
         log._sealer = log.sealer()
         log.start_indexer()
@@ -88,15 +116,56 @@ class IndexedLog(SmallLog):
     def start_indexer(self) -> None:
         """A new index process over the same engine."""
 
+        settings = self.decoding
+
         def make_worker() -> Any:
-            decoder = make_chunk_decoder("Asia/Bangkok", *self._realms)
-            self.worker = LocalWorker(self.paths.segments, self.engine.origin, decoder)
+            decoder = self.make_decoder(settings.zone, settings.networks, settings.listeners)
+            self.worker = LocalWorker(self.paths.segments, decoder)
             return self.worker
 
-        self.indexer = Indexer(self.paths, self.engine, make_worker)
+        reader = CarryReader(self.paths)
+        if self.carries:
+            self.carry_writer = CarryWriter(
+                self.paths.spool, reader, self.clock, close_after_seconds=FOR_EVER_SECONDS, settings=settings
+            )
+        self.indexer = Indexer(self.paths, self.engine, make_worker, carries=reader, carry_writer=self.carry_writer)
 
-    def put(self, stream: str, *records: tuple[str, bytes], index: bool = True, source: Any = DEVICE) -> int:
-        """Receive records (listener, payload) as one spool file, seal it and index it. Returns its leaf."""
+    def stop_indexer(self) -> None:
+        """The index process ends."""
+        if self.carry_writer is not None:
+            self.carry_writer.close()
+            self._sealer.run_once()
+            self.carry_writer = None
+
+    def restart_indexer(self) -> None:
+        self.stop_indexer()
+        self.start_indexer()
+
+    def seal_carries(self) -> None:
+        """What the index process has written so far becomes leaves; it goes on."""
+        assert self.carry_writer is not None
+        writer = self.carry_writer._writer
+        with writer._changed:
+            writer._close_file()
+            writer._open_file()
+        self._sealer.run_once()
+
+    def put(
+        self,
+        stream: str,
+        *records: tuple[str, bytes],
+        index: bool = True,
+        source: Any = DEVICE,
+        transport: str = "udp",
+    ) -> int:
+        """Receive records (listener, payload) as one spool file, seal it, index it, check the log. Returns its leaf."""
+        self.receive(stream, *records, index=index, source=source, transport=transport)
+        return self.check() - 1
+
+    def receive(
+        self, stream: str, *records: tuple[str, bytes], index: bool = True, source: Any = DEVICE, transport: str = "udp"
+    ) -> None:
+        """`put` without the check."""
         self.clock.advance(1)
         mark = self.paths.spool / stream / "durable"
         if mark.exists():
@@ -104,13 +173,12 @@ class IndexedLog(SmallLog):
             os.utime(mark, ns=(self.clock.unix_ns(), self.clock.unix_ns()))
         writer = self.writer(stream)
         for listener, payload in records:
-            writer.append(payload, listener=listener, transport="udp", source=source)
+            writer.append(payload, listener=listener, transport=transport, source=source)
         writer.close()
         self.writers.remove(writer)
         self._sealer.run_once()
         if index:
             self.index()
-        return self.check() - 1
 
     def index(self) -> int:
         done = 0
@@ -145,6 +213,8 @@ class IndexedLog(SmallLog):
         return self.engine.query(f"SELECT {columns} FROM {{db}}.{table} WHERE {where} ORDER BY {order}")
 
     def close(self) -> None:
+        if self.carry_writer is not None:
+            self.carry_writer.close()
         for writer in self.writers:
             writer.close()
         for sealer in self.sealers:

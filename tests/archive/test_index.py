@@ -268,6 +268,16 @@ def test_generations_are_the_leaf_that_brought_the_template() -> None:
     assert [(leaf, generation) for leaf, generation, _ in _generations(only, 5)] == [(5, 0)]
 
 
+def test_an_index_of_other_tables_is_rebuilt(log: IndexedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.put("collector", ("syslog/udp-5514", LINE))
+    monkeypatch.setattr("archive.index.engine.schema_fingerprint", lambda: "another")
+    log.engine.__init__(log.engine._dsn, log.engine.origin)  # type: ignore[misc]
+    log.start_indexer()
+    assert (log.indexer.next_leaf, counts(log)["logs"]) == (0, 0)
+    log.index()
+    assert counts(log)["logs"] == 1
+
+
 def test_an_insert_token_is_taken_once(log: IndexedLog) -> None:
     log.put("collector", ("syslog/udp-5514", LINE))
     rows = pa.table({name: [row[name] for row in log.rows("leaves")] for name in ("log", "leaf_index", "kind")})
@@ -291,7 +301,7 @@ def test_parameters_are_values(log: IndexedLog) -> None:
 
 @pytest.mark.parametrize("table", SCHEMAS)
 def test_a_column_the_attribution_uses_has_no_skip_index(table: str) -> None:
-    statement = create_table("d", table)
+    statement = create_table("d", table, "a.example/log")
     assert "INDEX" not in statement
     assert "PARTITION BY toYYYYMMDD(received)" in statement
 
@@ -303,7 +313,7 @@ def test_each_log_has_its_own_database() -> None:
 
 @pytest.mark.slow
 def test_the_worker_process_decodes_what_this_process_does(log: IndexedLog) -> None:
-    worker = DecodeWorker(log.paths, log.paths.origin(), make_chunk_decoder, "Asia/Bangkok", ())
+    worker = DecodeWorker(log.paths, make_chunk_decoder, "Asia/Bangkok", ())
     try:
         log.start_indexer()
         log.indexer._make_worker = lambda: worker

@@ -10,11 +10,12 @@ from sqlalchemy import text
 
 from archive.clock import SystemClock
 from archive.errors import AskError, SpoolError
+from archive.network_settings import uplink_fact
 from archive.spool import SpoolWriter
 from archive.spool_read import read_spool_file
 from authgw.accounts.client import AccountsClient
 from authgw.accounts.reader import AccountReader
-from authgw.accounts.service import AccountsSettings, run_accounts
+from authgw.accounts.service import NETWORK_COPY, AccountsSettings, run_accounts
 from authgw.accounts.store import AccountService
 from authgw.errors import AccountError, AuthgwError
 from authgw.names import account_key, check_account_name, decode_text
@@ -207,6 +208,25 @@ def client(tmp_path):
     thread.join(10)
     assert not thread.is_alive()
     assert not settings.socket_path.exists()
+
+
+def test_exporters_and_uplinks_are_stated_when_they_change(tmp_path):
+    def start(*names):
+        facts = tuple(uplink_fact(name, "public", "Asia/Bangkok", []) for name in names)
+        settings = AccountsSettings(
+            tmp_path / "a.sqlite", tmp_path / "spool", tmp_path / "run" / "a.sock", network_facts=facts
+        )
+        stop = threading.Event()
+        stop.set()
+        run_accounts(settings, stop)
+        files = sorted((tmp_path / "spool" / "identity").glob("*.spool"))
+        return b"".join(path.read_bytes() for path in files).count(b'"event":"network_')
+
+    assert [start(), start("TOT"), start("TOT"), start("TOT", "AIS"), start()] == [0, 1, 1, 2, 4]
+    copy = tmp_path / NETWORK_COPY
+    copy.unlink()
+    copy.mkdir()
+    assert start("TOT") == 5, "stated, though the copy cannot be written; accounts are served all the same"
 
 
 def test_client_over_the_socket(client, tmp_path):

@@ -5,6 +5,7 @@ of a process, and its threads and merges belong to the measurement.
 """
 
 import json
+import re
 import resource
 import sys
 import time
@@ -98,15 +99,18 @@ def _index(paths: ArchivePaths) -> dict[str, Any]:
 
 
 def _insert(paths: ArchivePaths) -> dict[str, Any]:
-    """The peer: `insert_arrow` of the same columns, decoded beforehand, into tables without order, key or partition."""
+    """The peer: `insert_arrow` of the same columns, decoded beforehand, into tables without order or codecs."""
     engine = Engine(f"chdb://{paths.directory}/plain", paths.origin())
     client = engine._client()
     database = f"{engine.database}_plain"
     engine.command(f"CREATE DATABASE {database}")
     for table in TABLES:
         statement = create_table(database, table, "")
-        columns = statement[: statement.index(" ENGINE")].replace("`log` LowCardinality(String) DEFAULT '', ", "")
-        engine.command(f"{columns.replace('LowCardinality(String)', 'String')} ENGINE = MergeTree ORDER BY tuple()")
+        columns = re.sub(r" CODEC\([^()]*(\([^()]*\))?\)", "", statement[: statement.index(" ENGINE")])
+        columns = columns.replace("`log` LowCardinality(String) DEFAULT '', ", "").replace(
+            "LowCardinality(String)", "String"
+        )
+        engine.command(f"{columns} ENGINE = MergeTree ORDER BY tuple()")
     decoder = make_chunk_decoder(ZONE, ())
     reader = TreeReader(paths.log, read_checkpoint(paths).size)
     seconds, rows = 0.0, 0

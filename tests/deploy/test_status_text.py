@@ -40,3 +40,20 @@ def test_losses_of_the_last_day_are_summed_and_older_ones_left_out() -> None:
     assert "refused_source" not in text
     assert "warning: The buffer is small." in text
     assert "no losses in the last 24 hours" in "\n".join(status_lines(status(loss_sums=[old])))
+
+
+def test_each_source_says_whether_it_can_answer_a_port_question() -> None:
+    one = {
+        "name": None, "address": "192.0.2.1", "port": 2055, "version": "ipfix", "observation_domain": 7,
+        "answers_ports": "no", "code": "no_translated_port", "text": {"en": "Without ports.", "th": "ไม่มีพอร์ต"},
+    }  # fmt: skip
+    syslog = {
+        **one, "name": "gw", "address": "2001:db8::1", "port": None, "version": "syslog", "observation_domain": None,
+        "answers_ports": "yes", "code": "nat_events",
+    }  # fmt: skip
+    lines = list(status_lines(status(exporters=[one, syslog, {**one, "answers_ports": "only_at_end"}])))
+    shown = [line.strip() for line in lines]
+    assert "192.0.2.1:2055 ipfix domain 7: NO (no_translated_port) Without ports." in shown
+    assert "gw 2001:db8::1 syslog: yes (nat_events) Without ports." in shown
+    assert any("only at the end of a connection" in line for line in shown)
+    assert shown.count("ไม่มีพอร์ต") == 3

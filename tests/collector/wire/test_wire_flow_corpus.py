@@ -245,8 +245,22 @@ def test_mikrotik_translates_addresses_without_ports():
     assert any(row["next_hop"] == "ff02::1" for row in found)
     mappings = rows(decoded, "nat")
     assert {row["outside_address"] for row in mappings} == {"192.168.230.216"}
-    assert {(row["outside_port_low"], row["outside_port_high"]) for row in mappings if row["protocol"] == 17} == {
+    from_inside = [row for row in mappings if row["inside_port"] is not None]
+    assert {(row["outside_port_low"], row["outside_port_high"]) for row in from_inside if row["protocol"] == 17} == {
         (0, 65535)
     }
     assert {row["quality"] for row in mappings} == {"derived"}
     assert [row["event"] for row in mappings] == ["open", "close"] * (len(mappings) // 2)
+
+
+def test_mikrotik_answers_from_outside_name_the_outside_port():
+    """Their destination is the outside address and port, the translated one the inside host."""
+    mappings = rows(decode(f"{MIKROTIK}_tpl", f"{MIKROTIK}_data258"), "nat")
+    ends = {
+        (row["outside_port_low"], row["outside_port_high"], row["inside_address"], row["destination_address"])
+        for row in mappings
+        if row["inside_port"] is None
+    }
+    assert (82, 82, "10.10.6.11", "192.168.35.143") in ends, "a published server"
+    assert (48378, 48378, "10.10.7.11", "192.168.183.199") in ends, "an answer"
+    assert (123, 123, "10.10.8.197", "192.168.128.17") in ends

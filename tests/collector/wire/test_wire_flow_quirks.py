@@ -396,7 +396,7 @@ def test_nel_session_records_of_ios():
 
 
 def test_nat_template_of_a_port_block():
-    """Template 267 of Cisco: a block of ports, its step and its size are kept; no single port is named."""
+    """Template 267 of Cisco: a block of ports by its start, step and size."""
     layout = [(8, 4), (225, 4), (234, 4), (4, 1), (230, 1), (323, 8), (361, 2), (363, 2), (364, 2)]
     data = bytes([10, 0, 0, 5, 203, 0, 113, 7]) + pack(">IBBQHHH", 0, 0, 14, SECOND * 1000, 1024, 1, 512)
     decoded = decode(nine(template_set(9, 267, layout), one_set(267, data)))
@@ -407,7 +407,10 @@ def test_nat_template_of_a_port_block():
         512,
         14,
     )
-    assert rows(decoded, "nat") == []
+    (block,) = rows(decoded, "nat")
+    assert (block["kind"], block["event"], block["outside_port_low"], block["outside_port_high"]) == (
+        "block", "open", 1024, 1535,
+    )  # fmt: skip
 
 
 def test_nat_pool_exhausted_record_without_addresses():

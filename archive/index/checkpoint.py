@@ -1,0 +1,16 @@
+"""The checkpoint that the log has published."""
+
+from archive.note import Checkpoint, open_checkpoint, parse_verifier_key
+from archive.origin import ArchivePaths
+
+
+def read_checkpoint(paths: ArchivePaths) -> Checkpoint:
+    """The published checkpoint, its signature verified."""
+    return read_checkpoint_note(paths)[1]
+
+
+def read_checkpoint_note(paths: ArchivePaths) -> tuple[bytes, Checkpoint]:
+    """The published checkpoint as bytes and as what they say, its signature verified."""
+    key = parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
+    note = (paths.log / "checkpoint").read_bytes()
+    return note, open_checkpoint(note, key)
