@@ -19,8 +19,9 @@ from archive.attribution.answer import answer
 from archive.attribution.question import Question
 from archive.clock import Clock
 from archive.errors import AskError
+from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine
-from archive.index.indexer import Indexer, read_checkpoint
+from archive.index.indexer import Indexer
 from archive.local_rpc import Handler, Peer, call_local
 from archive.origin import ArchivePaths
 from archive.query.parse import parse_query

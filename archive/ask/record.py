@@ -8,8 +8,8 @@ from archive.ask.network import read_network_facts
 from archive.ask.search import ROUTED_TABLES, moments, shape_row
 from archive.chunk import decode_chunk
 from archive.errors import AskError
+from archive.index.checkpoint import read_checkpoint_note
 from archive.index.engine import Engine
-from archive.index.indexer import read_checkpoint_note
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.merkle import inclusion_proof, leaf_hash, verify_inclusion

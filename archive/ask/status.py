@@ -13,8 +13,9 @@ from archive.ask.listener_status import read_listeners, read_warnings, sum_losse
 from archive.ask.silence import Silent, SilentSources
 from archive.ask.stream_counts import StreamCount, count_streams
 from archive.clock import Clock
+from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine
-from archive.index.indexer import Indexer, read_checkpoint
+from archive.index.indexer import Indexer
 from archive.origin import ArchivePaths
 from archive.time_text import format_iso
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from archive.ask.record import READ_ATTEMPTS
 from archive.errors import AskError
+from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine
-from archive.index.indexer import read_checkpoint
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
 from archive.spool_read import count_spool_records

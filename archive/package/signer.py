@@ -12,7 +12,7 @@ from archive.chunk import decode_chunk
 from archive.clock import Clock
 from archive.errors import AskError
 from archive.event_record import decode_event
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.index.worker import stored_chunk
 from archive.keys import LogKeys
 from archive.leaf import decode_leaf

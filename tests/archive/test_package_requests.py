@@ -185,7 +185,7 @@ def test_an_approval_signs_the_bytes_it_names_and_no_others(tmp_path: Path) -> N
 def _last_audit_leaf(desk: AskDesk) -> tuple[int, list[str]]:
     """Index of the audit stream's last chunk and the event of each of its records."""
     from archive.chunk import decode_chunk
-    from archive.index.indexer import read_checkpoint
+    from archive.index.checkpoint import read_checkpoint
     from archive.index.worker import stored_chunk
     from archive.leaf import decode_leaf
     from archive.segment import read_stored_chunk

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from archive.clock import SystemClock
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.leaf import decode_leaf
 from archive.origin import create_log, default_paths
 from archive.tree import TreeReader

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from archive.chunk import decode_chunk
 from archive.clock import SystemClock
+from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine
-from archive.index.indexer import Indexer, read_checkpoint
+from archive.index.indexer import Indexer
 from archive.index.tables import create_table
 from archive.index.worker import DecodeWorker, stored_chunk
 from archive.keys import load_keys

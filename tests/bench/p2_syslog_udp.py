@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from archive.chunk import decode_chunk
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.segment import read_stored_chunk

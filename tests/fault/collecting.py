@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from archive.chunk import decode_chunk
 from archive.clock import SystemClock
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.origin import create_log, default_paths

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archive.chunk import decode_chunk
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths, default_paths

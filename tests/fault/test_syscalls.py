@@ -15,7 +15,7 @@ import pytest
 
 from archive.chunk import decode_chunk
 from archive.clock import SystemClock
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.index.worker import stored_chunk
 from archive.keys import LogKeys
 from archive.leaf import decode_leaf

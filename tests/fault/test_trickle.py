@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archive import spool as spool_module
-from archive.index.indexer import read_checkpoint
+from archive.index.checkpoint import read_checkpoint
 from archive.keys import load_keys
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths, create_log, default_paths
