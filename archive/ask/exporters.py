@@ -39,7 +39,7 @@ _TRANSLATIONS = (
     "countIf(kind != 'flow' AND event = 'close') AS closes, countIf(event = 'update') AS updates, "
     "countIf(kind = 'flow' AND event = 'close') AS used, "
     "countIf(outside_port_low = 0 AND outside_port_high = 65535) AS without_port, "
-    "toUnixTimestamp64Nano(max(received)) AS last_unix_ns FROM {db}.nat WHERE " + _SINCE + " "
+    "toUnixTimestamp64Nano(max(received)) AS last_unix_ns FROM {db}.nat WHERE " + _SINCE + " AND event != 'carry' "
     "GROUP BY realm, address ORDER BY opens + closes + updates + used DESC, realm, address LIMIT {limit:UInt32}"
 )
 _LINES = (

@@ -1,36 +1,35 @@
 """The attribution question against the index: gathers what is known, lets `archive.attribution` answer, shapes
 the JSON."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from archive.addresses import format_endpoint, parse_address, parse_endpoint, parse_port
 from archive.ask.coverage import Coverage
+from archive.ask.event_rows import (
+    NAT_ROWS,
+    SESSION_ROWS,
+    ipv6_text,
+    later_sessions,
+    later_translations,
+    with_details,
+)
 from archive.ask.network import read_network_facts
 from archive.attribution.answer import Answer, answer
 from archive.attribution.intervals import Row, fold_mappings, fold_sessions
 from archive.attribution.question import DEFAULT_TOLERANCE_SECONDS, Known, Question
 from archive.errors import AskError
+from archive.index.carry_open import carry_to_start_from
 from archive.index.engine import Engine
 from archive.query.sql import PROTOCOLS
 from archive.time_text import parse_time
 
 LOOK_BACK_NS = 86_400 * 1_000_000_000
-"""Openings are looked for this far before the window; a carry record at each day's start makes that enough."""
+"""Openings are looked for this far before the carry that the window follows, for records that came after it was
+written, and before the window where there is none; ends and signs of life this far after the window."""
 MAX_EVENTS = 20_000
 """Events one answer may rest on; beyond it the question is too wide and says so."""
 MAX_TOLERANCE_SECONDS = 3600.0
-
-_COMMON = "log, leaf_index, row, realm, event, toUnixTimestamp64Nano(time) AS time_unix_ns"
-_NAT = (
-    f"SELECT {_COMMON}, sender_address, outside_address, outside_port_low, outside_port_high, protocol, "
-    "destination_address, destination_port, inside_address, inside_port, kind, quality, mapping_id FROM {db}.nat WHERE "
-)
-_SESSION = (
-    f"SELECT {_COMMON}, address, kind, session_id, account, station, nas_address, nas_identifier, login_id, ended_why, "
-    "quality, dedup_key, details FROM {db}.sessions WHERE "
-)
 
 
 def parse_question(arguments: Mapping[str, Any], now_unix_ns: int, zone: str) -> Question:
@@ -83,16 +82,24 @@ def ask_who(engine: Engine, coverage: Coverage, question: Question) -> Answer:
 def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     """Everything the index holds that the answer may rest on."""
     start, end = question.window
-    mappings = fold_mappings(_nat_rows(engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS))
+    carry = carry_to_start_from(engine, start)
+    since, until = min(start, carry.day_start_ns if carry else start) - LOOK_BACK_NS, end + LOOK_BACK_NS
+    rows = _nat_rows(engine, question, since, until)
+    mappings = fold_mappings(rows)
     fitting = [m for m in mappings if question.is_about(m) and question.may_lead_to(m)]
+    if later := later_translations(engine, fitting, until):
+        mappings = fold_mappings([*rows, *later])
+        fitting = [m for m in mappings if question.is_about(m) and question.may_lead_to(m)]
     inside = {m.first["inside_address"] for m in fitting}
     direct = question.address is not None and question.to_address is None
     if direct and not fitting:
         inside.add(question.address)
-    sessions = fold_sessions(_session_rows(engine, inside, start - LOOK_BACK_NS, end + LOOK_BACK_NS, question.realm))
-    kinds = {m.first["kind"] for m in mappings} or _reported_kinds(
-        engine, question, start - LOOK_BACK_NS, end + LOOK_BACK_NS
-    )
+    session_rows = _session_rows(engine, inside, since, until, question.realm)
+    sessions = fold_sessions(session_rows)
+    at_hand = [s for s in sessions if s.first["address"] in inside and s.overlaps(start, end)]
+    if later := later_sessions(engine, at_hand, until):
+        sessions = fold_sessions([*session_rows, *later])
+    kinds = {m.first["kind"] for m in mappings} or _reported_kinds(engine, question, since, until)
     accounts = sorted({s.first["account"] for s in sessions if s.first["account"]})
     facts = read_network_facts(engine).at(question.at_unix_ns)
     return Known(
@@ -108,6 +115,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         own_addresses=facts if facts.lists_all else None,
         carrier=facts.carrier_of(question.address) if question.address is not None else None,
         facts=facts,
+        may_lack_open=carry is not None and not carry.is_whole,
     )
 
 
@@ -122,7 +130,7 @@ def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[
         parameters["realm"] = question.realm
     if question.address is not None:
         conditions.append("outside_address = {outside:IPv6}")
-        parameters["outside"] = _ipv6_text(question.address)
+        parameters["outside"] = ipv6_text(question.address)
     if question.port is not None:
         conditions.append("outside_port_low <= {port:UInt16} AND outside_port_high >= {port:UInt16}")
         parameters["port"] = question.port
@@ -134,11 +142,11 @@ def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[
     other = "outside_port_low = outside_port_high" if question.port is not None else "0"
     if question.to_address is not None:
         conditions.append(f"(destination_address = {{to:IPv6}} OR destination_address IS NULL OR {other})")
-        parameters["to"] = _ipv6_text(question.to_address)
+        parameters["to"] = ipv6_text(question.to_address)
     if question.to_port is not None:
         conditions.append(f"(destination_port = {{to_port:UInt16}} OR destination_port IS NULL OR {other})")
         parameters["to_port"] = question.to_port
-    rows = engine.query(_NAT + " AND ".join(conditions) + " LIMIT {limit:UInt32}", parameters)
+    rows = engine.query(NAT_ROWS + " AND ".join(conditions) + " LIMIT {limit:UInt32}", parameters)
     if len(rows) > MAX_EVENTS:
         raise AskError(
             f"more than {MAX_EVENTS} translations match; add --port, --to or a smaller --tolerance", code="too_wide"
@@ -153,7 +161,7 @@ def _session_rows(engine: Engine, inside: set[bytes], start: int, end: int, real
     within = (
         "time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
     )
-    parameters: dict[str, Any] = {"start": start, "end": end, "inside": [_ipv6_text(a) for a in sorted(inside)]}
+    parameters: dict[str, Any] = {"start": start, "end": end, "inside": [ipv6_text(a) for a in sorted(inside)]}
     if realm is not None:
         within += " AND realm = {realm:String}"
         parameters["realm"] = realm
@@ -162,12 +170,11 @@ def _session_rows(engine: Engine, inside: set[bytes], start: int, end: int, real
         f"{within} AND address IN (SELECT arrayJoin({{inside:Array(IPv6)}}))"
     )
     rows = engine.query(
-        f"{_SESSION}{within} AND (realm, kind, coalesce(nas_address, toIPv6('::')), session_id) IN ({keys})", parameters
+        f"{SESSION_ROWS}{within} AND (realm, kind, coalesce(nas_address, toIPv6('::')), session_id) IN ({keys})",
+        parameters,
     )
-    rows += engine.query(f"{_SESSION}{within} AND event IN ('nas_on', 'nas_off')", parameters)
-    for row in rows:
-        row["details_object"] = _object(row["details"])
-    return rows
+    rows += engine.query(f"{SESSION_ROWS}{within} AND event IN ('nas_on', 'nas_off')", parameters)
+    return with_details(rows)
 
 
 def _identity_rows(engine: Engine, accounts: list[str]) -> list[Row]:
@@ -192,18 +199,5 @@ def _reported_kinds(engine: Engine, question: Question, start: int, end: int) ->
         parameters["realm"] = question.realm
     if question.address is not None:
         sql += " AND outside_address = {outside:IPv6}"
-        parameters["outside"] = _ipv6_text(question.address)
+        parameters["outside"] = ipv6_text(question.address)
     return {row["kind"] for row in engine.query(sql, parameters)}
-
-
-def _ipv6_text(address: bytes) -> str:
-    text = format_endpoint(address, None) or "::"
-    return text if ":" in text else f"::ffff:{text}"
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

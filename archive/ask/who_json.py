@@ -80,6 +80,8 @@ def _step_to_json(step: Step, zone: str) -> dict[str, Any]:
         "log": proof.log if proof else None,
         "leaf_index": proof.leaf_index if proof else None,
         "row": proof.row if proof else None,
+        "carried_leaf_index": proof.carried.leaf_index if proof and proof.carried else None,
+        "carried_row": proof.carried.row if proof and proof.carried else None,
         "from": format_iso(step.start_ns, zone) if step.start_ns is not None else None,
         "to": format_iso(step.end_ns, zone) if step.end_ns is not None else None,
         "why": step.why,

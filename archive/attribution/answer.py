@@ -18,6 +18,8 @@ ANY_PORT = (0, 65_535)
 FLOW_REPORT_NS = 1800 * NS
 """Longest an exporter of flows keeps a connection to itself: the active time-out of Cisco IOS and RouterOS, 30 min."""
 
+NOT_ALL_CARRIED = "what had been open for days is not carried whole into that day"
+
 _Limit = tuple[Certainty, str]
 """What no step about the window can exceed, and why."""
 
@@ -33,6 +35,8 @@ def answer(question: Question, known: Known) -> Answer:
     if len({c.holder for c in candidates}) > 1:
         for candidate in candidates:
             candidate.weaken(Certainty.SEVERAL, "more than one holder fits the question")
+    for candidate in candidates if known.may_lack_open else ():
+        candidate.weaken(Certainty.ASSUMED, NOT_ALL_CARRIED)
     if candidates:
         return Answer(weakest([c.certainty for c in candidates]), candidates)
     return _nobody(question, known, limit)
@@ -77,6 +81,8 @@ def _nobody(question: Question, known: Known, limit: _Limit) -> Answer:
         return Answer(
             Certainty.CANNOT_KNOW, [], "no source reports translations of this address, and no session had it"
         )
+    if known.may_lack_open:
+        return Answer(Certainty.CANNOT_KNOW, [], NOT_ALL_CARRIED)
     return Answer(NO_RECORD, [], "everything received in this interval is indexed and nothing fits")
 
 

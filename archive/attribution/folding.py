@@ -1,7 +1,7 @@
 """One interval, and how the events of one key fold into intervals. Pure; rows are dictionaries of the `nat` and
 `sessions` tables with times as nanoseconds (`time_unix_ns`) and addresses as 16 bytes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +12,37 @@ _EVENT_ORDER = {"open": 0, "update": 1, "close": 2}
 
 @dataclass(frozen=True)
 class Evidence:
-    """The sealed record behind a statement."""
+    """The sealed record behind a statement. `carried` is the one that carries it over a day's start, where only that is
+    known: the original may be past its retention."""
 
     log: str
     leaf_index: int
     row: int
+    carried: "Evidence | None" = None
 
 
 def evidence_of(row: Row) -> Evidence:
-    return Evidence(row["log"], int(row["leaf_index"]), int(row["row"]))
+    return Evidence(row["log"], int(row["leaf_index"]), int(row["row"]), row.get("carried"))
+
+
+def restored(rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows with what is carried over a day's start (`event` carry) turned into the events that it stands for: the
+    opening at its own time, and the last sign since. They cite the original record; `carried` is the one at hand. That
+    nothing had ended by the day's start is no sign of life, for its end may have been lost."""
+    for row in rows:
+        if row["event"] != "carry":
+            yield row
+            continue
+        original = {"leaf_index": row["opened_leaf"], "row": row["opened_row"], "carried": evidence_of(row)}
+        opened_ns, seen_ns = row["opened_unix_ns"], row["last_seen_unix_ns"]
+        if opened_ns is not None:
+            opening = {**row, **original, "event": "open", "time_unix_ns": opened_ns}
+            if seen_ns > opened_ns and row.get("session_id"):
+                # It may have told its address later than it began.
+                opening["address"] = NO_ADDRESS
+            yield opening
+        if opened_ns is None or seen_ns > opened_ns:
+            yield {**row, **original, "event": "update", "time_unix_ns": seen_ns}
 
 
 @dataclass
@@ -68,8 +90,15 @@ class Interval:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """By time; events of one record (a flow that began and ended in one moment) in the order of their meaning."""
-    return sorted(rows, key=lambda r: (r["time_unix_ns"], r["leaf_index"], r["row"], _EVENT_ORDER.get(r["event"], 3)))
+    """By time; events of one record (a flow that began and ended in one moment) in the order of their meaning. What is
+    carried is at its own time, after the record itself and the newest carry first."""
+    return sorted(restored(rows), key=_place)
+
+
+def _place(row: Row) -> tuple[int, ...]:
+    carried: Evidence | None = row.get("carried")
+    copy = (1, -carried.leaf_index, -carried.row) if carried else (0,)
+    return row["time_unix_ns"], row["leaf_index"], row["row"], _EVENT_ORDER.get(row["event"], 3), *copy
 
 
 def fold_group(rows: Iterable[Row]) -> list[Interval]:

@@ -71,7 +71,8 @@ class Known:
     whether one of them does so only when a connection ended; `losses` are rows that touch the window;
     `indexed_until_ns` is the arrival time up to which everything received is indexed. `own_addresses` is what the
     uplinks list at the asked moment, None where one lists nothing; `carrier` is set where the asked address is a
-    carrier's; `facts` are all that the settings say as of that moment.
+    carrier's; `facts` are all that the settings say as of that moment. `may_lack_open`: what was opened before the days
+    looked at, and is still open, may not all be among `mappings` and `sessions`.
     """
 
     indexed_until_ns: int
@@ -86,3 +87,4 @@ class Known:
     own_addresses: Container[bytes] | None = None
     carrier: Carrier | None = None
     facts: FactsAt = field(default_factory=FactsAt)
+    may_lack_open: bool = False

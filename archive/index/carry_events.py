@@ -12,8 +12,7 @@ from archive.decoder import Decoded
 from archive.errors import ArchiveFormatError
 from archive.event_record import decode_event
 from archive.index.carry import CARRY_LISTENER, END, SETTINGS_LISTENER
-from archive.index.carry_open import OPEN_CARRIED
-from archive.index.open_records import OPEN_END, OPEN_ITEM, OPEN_LISTENER, decode_items
+from archive.index.open_records import OPEN_CARRIED, OPEN_END, OPEN_ITEM, OPEN_LISTENER, decode_items
 from archive.index.settings import SETTINGS_EVENT
 from archive.schema import SCHEMAS
 
@@ -23,8 +22,8 @@ _COMMON = ("v", "event", "time_unix_ns", "process")
 
 
 class CarryEventsDecoder:
-    """Kinds `carry`, `carry-open` and `settings`. What was open at a day's start makes rows of `nat` and `sessions`; the
-    other items of a carry make none."""
+    """Kinds `carry`, `carry-open` and `settings`. What was open at a day's start makes rows of `nat` and `sessions`;
+    the other items of a carry make none."""
 
     kinds = frozenset({CARRY_LISTENER, OPEN_LISTENER, SETTINGS_LISTENER})
 

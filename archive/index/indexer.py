@@ -5,17 +5,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from archive.index.blocks import LeafBlocks, missing_blocks
+from archive.index.blocks import Block, LeafBlocks, missing_blocks
 from archive.index.carry_open import EVIDENCE_KINDS
 from archive.index.carry_reader import CarryReader
 from archive.index.carry_writer import CarryWriter
-from archive.index.checkpoint import read_checkpoint as read_checkpoint
-from archive.index.checkpoint import read_checkpoint_note as read_checkpoint_note
+from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine
 from archive.index.restore import StateRestorer
 from archive.index.worker import DecodeWorker, WorkerLostError, wait_result
@@ -40,6 +39,8 @@ _LEAVES_SCHEMA = pa.schema(
         ("counters", pa.map_(pa.string(), pa.uint64())),
     ]
 )
+INSERTERS = 2
+"""Files of a leaf that the engine reads at once; more would only wait for a core."""
 DECODE_AHEAD = 3
 """Leaves given to the worker: the one whose rows are inserted, the next, and one that waits; 40 MB of rows each."""
 
@@ -79,6 +80,7 @@ class Indexer:
         self.sealed_size = self.next_leaf
         self._caught_up_monotonic = time.monotonic()
         self._ahead: deque[_Decoding] = deque()
+        self._inserters = ThreadPoolExecutor(INSERTERS, "insert")
         self._days: set[str] = set()
 
     def run_once(self, *, at_most: int = 64) -> int:
@@ -113,6 +115,7 @@ class Indexer:
 
     def close(self) -> None:
         """End the worker. The carry writer stays its owner's."""
+        self._inserters.shutdown()
         if self._worker is not None:
             self._worker.close()
 
@@ -153,6 +156,10 @@ class Indexer:
         self._worker = None
         self._ahead.clear()
 
+    def _insert_block(self, block: Block) -> None:
+        token = f"{self._engine.origin}/{block.leaf_index}/{block.table}/{block.generation}"
+        self._engine.insert_block(block, token)
+
     def _write_leaf(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> None:
         if decoded.carry is not None and self._carry_writer is not None:
             # Before the leaf is in the index: whoever starts after it never meets its day's first flows again.
@@ -166,8 +173,8 @@ class Indexer:
         written: dict[str, int] = {}
         for block in decoded.blocks:
             written[block.table] = written.get(block.table, 0) + block.rows
-            token = f"{self._engine.origin}/{block.leaf_index}/{block.table}/{block.generation}"
-            self._engine.insert_block(block, token)
+        # The engine reads a file on one core; a leaf of translated flows has two large ones.
+        list(self._inserters.map(self._insert_block, decoded.blocks))
         self._engine.insert("leaves", self._leaf_row(index, leaf, decoded, written), f"{self._engine.origin}/{index}")
 
     def _leaf_row(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks, written: dict[str, int]) -> pa.Table:

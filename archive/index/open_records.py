@@ -1,10 +1,11 @@
 # pyright: reportAttributeAccessIssue=false
-"""Records of what is open at a UTC day's start (docs/FORMAT.md, "Open at a day's start"): items, and rows of them. Pure.
+"""Records of what is open at a UTC day's start (docs/FORMAT.md, "Carry"): items, and the rows they become. Pure.
 
 An item has a column's value under the column's name: addresses as text, times as decimal strings under `_unix_ns`.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -17,28 +18,52 @@ from archive.schema import ADDRESS, SCHEMAS, TIME, UNKNOWN_ADDRESS
 
 OPEN_LISTENER = "carry-open"
 OPEN_ITEM, OPEN_END = "open", "open_end"
+OPEN_CARRIED = "open_carried"
+"""`code` of the row of table `events` that a complete carry of open records makes."""
 CARRY_EVENT = "carry"
 """`event` of the rows that items become."""
 _TABLES = ("nat", "sessions")
 _OF_THE_RECORD = ("leaf_index", "row", "received", "event")
+KEPT_ADDRESSES = 65_536
+"""Addresses whose text is kept: those of a carry repeat."""
 
 Row = dict[str, Any]
 
 
+def _columns(table: str) -> tuple[list[str], list[str], list[str]]:
+    """Names of the columns of an item: times, addresses, others."""
+    fields = [field for field in SCHEMAS[table] if field.name not in _OF_THE_RECORD]
+    times = [field.name for field in fields if field.type == TIME]
+    addresses = [field.name for field in fields if field.type == ADDRESS]
+    return times, addresses, [field.name for field in fields if field.type not in (TIME, ADDRESS)]
+
+
+_COLUMNS = {table: _columns(table) for table in _TABLES}
+_REQUIRED = {
+    table: [f.name for f in SCHEMAS[table] if not f.nullable and f.name not in _OF_THE_RECORD] for table in _TABLES
+}
+
+
+@lru_cache(KEPT_ADDRESSES)
+def _text_of(address: bytes) -> str:
+    return format_address(address)
+
+
+@lru_cache(KEPT_ADDRESSES)
+def _address_of(text: str) -> bytes:
+    return parse_address(text) if text else UNKNOWN_ADDRESS
+
+
 def encode_item(table: str, row: Row, run: str, time_unix_ns: int) -> bytes:
     """The record of one open mapping (`nat`) or session (`sessions`): a row with times as `<column>_unix_ns`."""
-    values: Row = {}
-    for field in SCHEMAS[table]:
-        if field.name in _OF_THE_RECORD:
-            continue
-        if field.type == TIME:
-            moment = row.get(f"{field.name}_unix_ns")
-            values[f"{field.name}_unix_ns"] = None if moment is None else str(moment)
-        elif field.type == ADDRESS:
-            address = row.get(field.name)
-            values[field.name] = None if address is None else format_address(address)
-        else:
-            values[field.name] = row.get(field.name)
+    times, addresses, others = _COLUMNS[table]
+    values: Row = {name: row.get(name) for name in others}
+    for name in times:
+        moment = row.get(f"{name}_unix_ns")
+        values[f"{name}_unix_ns"] = None if moment is None else str(moment)
+    for name in addresses:
+        address = row.get(name)
+        values[name] = None if address is None else _text_of(address)
     return encode_event(OPEN_ITEM, time_unix_ns, {"run": run, "what": table, "values": values})
 
 
@@ -86,21 +111,16 @@ def decode_items(records: Iterable[Row], leaf_index: int) -> tuple[dict[str, pa.
 def _values(table: str, item: Row) -> Row:
     if table not in _TABLES:
         raise ArchiveFormatError(f"{table!r} is not carried; valid are {', '.join(_TABLES)}")
-    values: Row = {}
-    for field in SCHEMAS[table]:
-        if field.name in _OF_THE_RECORD:
-            continue
-        if field.type == TIME:
-            text = item[f"{field.name}_unix_ns"]
-            value = None if text is None else parse_moment(text)
-        elif field.type == ADDRESS:
-            text = item[field.name]
-            value = None if text is None else parse_address(text) if text else UNKNOWN_ADDRESS
-        else:
-            value = item[field.name]
-        if value is None and not field.nullable:
-            raise ArchiveFormatError(f"{field.name} is missing")
-        values[field.name] = value
+    times, addresses, others = _COLUMNS[table]
+    values: Row = {name: item[name] for name in others}
+    for name in times:
+        moment = item[f"{name}_unix_ns"]
+        values[name] = None if moment is None else parse_moment(moment)
+    for name in addresses:
+        text = item[name]
+        values[name] = None if text is None else _address_of(text)
+    if any(values[name] is None for name in _REQUIRED[table]):
+        raise ArchiveFormatError("a column is missing")
     if values["opened_leaf"] is None or values["opened_row"] is None or values["last_seen"] is None:
         raise ArchiveFormatError("an item names its original record")
     return values

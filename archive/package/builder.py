@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from archive.ask.record import format_tlog_proof, prove_leaves
 from archive.chunk import decode_chunk
 from archive.errors import ArchiveIntegrityError
+from archive.index.leaf_reader import LeafReader
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
@@ -67,6 +68,7 @@ def cited_records(answer: dict[str, Any]) -> list[tuple[int, int]]:
 
 def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) -> dict[str, bytes]:
     """Every file but the signature. Raises ArchiveIntegrityError when a chunk is not what its leaf says."""
+    answer = _with_records_at_hand(paths, answer)
     cited = cited_records(answer)
     leaves = sorted({KEY_LEAF, *(leaf for leaf, _ in cited)})
     proofs = prove_leaves(paths, leaves)
@@ -108,6 +110,20 @@ def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) 
         "Bag-Software-Agent": facts.software,
     }
     return make_bag(payload, tags, {name: _one_line(value) for name, value in info.items()})
+
+
+def _with_records_at_hand(paths: ArchivePaths, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, with the record that carries an original in its place where the original's segment is gone."""
+    leaves = LeafReader(paths)
+
+    def at_hand(step: dict[str, Any]) -> dict[str, Any]:
+        carried = step.get("carried_leaf_index")
+        if carried is None or (paths.segments / leaves.leaf(step["leaf_index"])["segment"]).exists():
+            return step
+        return {**step, "leaf_index": carried, "row": step["carried_row"]}
+
+    candidates = [{**one, "steps": [at_hand(step) for step in one["steps"]]} for one in answer["candidates"]]
+    return {**answer, "candidates": candidates}
 
 
 def _one_line(text: str) -> str:
