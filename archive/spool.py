@@ -141,6 +141,9 @@ class SpoolWriter:
         ticket = -1
         days = batch.received_unix_ns // DAY_NS
         for day in np.unique(days):
+            if ticket >= 0:
+                # The ticket returned is the last part's; it may not become durable when one before it did not.
+                self.wait_durable(ticket)
             ticket = self._append_one_day(batch.take(days == day), int(day))
         return ticket
 

@@ -19,7 +19,7 @@ from archive.attribution.answer import Answer, answer
 from archive.attribution.intervals import Row, fold_mappings, fold_sessions
 from archive.attribution.question import DEFAULT_TOLERANCE_SECONDS, Known, Question
 from archive.errors import AskError
-from archive.index.carry_open import carry_to_start_from
+from archive.index.carry_open import EVIDENCE_KINDS, carry_to_start_from
 from archive.index.engine import Engine
 from archive.query.sql import PROTOCOLS
 from archive.time_text import parse_time
@@ -84,7 +84,8 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     start, end = question.window
     carry = carry_to_start_from(engine, start)
     since, until = min(start, carry.day_start_ns if carry else start) - LOOK_BACK_NS, end + LOOK_BACK_NS
-    rows = _nat_rows(engine, question, since, until)
+    since_leaf = carry.before_leaf if carry else NO_LEAF
+    rows = _nat_rows(engine, question, (since, until, since_leaf))
     mappings = fold_mappings(rows)
     fitting = [m for m in mappings if question.is_about(m) and question.may_lead_to(m)]
     if later := later_translations(engine, fitting, until):
@@ -94,7 +95,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     direct = question.address is not None and question.to_address is None
     if direct and not fitting:
         inside.add(question.address)
-    session_rows = _session_rows(engine, inside, since, until, question.realm)
+    session_rows = _session_rows(engine, inside, (since, until, since_leaf), question.realm)
     sessions = fold_sessions(session_rows)
     at_hand = [s for s in sessions if s.first["address"] in inside and s.overlaps(start, end)]
     if later := later_sessions(engine, at_hand, until):
@@ -115,16 +116,23 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         own_addresses=facts if facts.lists_all else None,
         carrier=facts.carrier_of(question.address) if question.address is not None else None,
         facts=facts,
-        may_lack_open=carry is not None and not carry.is_whole,
+        may_lack_open=not carry.is_whole if carry else _is_older(engine, since),
     )
 
 
-def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[Row]:
-    parameters: dict[str, Any] = {"start": start, "end": end, "limit": MAX_EVENTS + 1}
-    conditions = [
-        "time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')",
-        "time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')",
-    ]
+Within = tuple[int, int, int]
+"""Moments from and until, and the leaf from which on older ones count too: they came after the carry was made."""
+NO_LEAF = 2**63
+_WITHIN = (
+    "(time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') OR leaf_index >= {since_leaf:UInt64}) "
+    "AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
+)
+
+
+def _nat_rows(engine: Engine, question: Question, within: Within) -> list[Row]:
+    start, end, since_leaf = within
+    parameters: dict[str, Any] = {"start": start, "end": end, "since_leaf": since_leaf, "limit": MAX_EVENTS + 1}
+    conditions = [_WITHIN]
     if question.realm is not None:
         conditions.append("realm = {realm:String}")
         parameters["realm"] = question.realm
@@ -154,14 +162,14 @@ def _nat_rows(engine: Engine, question: Question, start: int, end: int) -> list[
     return rows
 
 
-def _session_rows(engine: Engine, inside: set[bytes], start: int, end: int, realm: str | None) -> list[Row]:
+def _session_rows(engine: Engine, inside: set[bytes], wanted: Within, realm: str | None) -> list[Row]:
     """Every event of the sessions that ever had one of the addresses, and the restarts of their devices."""
     if not inside:
         return []
-    within = (
-        "time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
-    )
-    parameters: dict[str, Any] = {"start": start, "end": end, "inside": [ipv6_text(a) for a in sorted(inside)]}
+    within = _WITHIN
+    start, end, since_leaf = wanted
+    parameters: dict[str, Any] = {"start": start, "end": end, "since_leaf": since_leaf}
+    parameters["inside"] = [ipv6_text(a) for a in sorted(inside)]
     if realm is not None:
         within += " AND realm = {realm:String}"
         parameters["realm"] = realm
@@ -185,6 +193,16 @@ def _identity_rows(engine: Engine, accounts: list[str]) -> list[Row]:
         "FROM {db}.identity WHERE account IN {accounts:Array(String)}",
         {"accounts": accounts},
     )
+
+
+def _is_older(engine: Engine, since: int) -> bool:
+    """Whether the index knows of evidence from before `since`, which no carry brings over."""
+    (row,) = engine.query(
+        "SELECT countIf(first_unix_ns < {since:Int64}) > 0 AS found FROM {db}.leaves WHERE first_unix_ns > 0 "
+        "AND hasAny(listener_kinds, {kinds:Array(String)})",
+        {"since": since, "kinds": sorted(EVIDENCE_KINDS)},
+    )
+    return bool(row["found"])
 
 
 def _reported_kinds(engine: Engine, question: Question, start: int, end: int) -> set[str]:

@@ -65,7 +65,8 @@ class CarryReader:
             payloads = [carry_payloads(self._chunk(self._leaves.leaf(index))) for index in mark.leaves]
         except ArchiveIntegrityError:
             # Gone since it was found: the next who asks gets another one.
-            self._carries.remove(mark)
+            if mark in self._carries:
+                self._carries.remove(mark)
             raise
         return [item for one in payloads for item in read_items(one, mark.run)]
 
@@ -103,15 +104,18 @@ class CarryReader:
         if size == self._size:
             return
         for index, leaf in reversed(self._new_leaves(size)):
-            self._last_leaf = index
             if "segment" not in leaf:
+                self._last_leaf = index
                 continue
             try:
+                # An error of the disk leaves the leaf for the next walk.
                 chunk = self._chunk(leaf)
+                self._last_leaf = index
             except (ArchiveFormatError, ArchiveIntegrityError) as error:
                 if getattr(error, "code", "") != "segment_missing":
                     log.warning("carry records of leaf %d cannot be read: %s", index, error)
                 self._finder.break_off()
+                self._last_leaf = index
                 continue
             self._carries += self._finder.add(index, carry_payloads(chunk))
             self._take_settings(index, chunk)

@@ -19,8 +19,6 @@ from archive.spool_read import is_spool_file
 
 BATCH_RECORDS = 1_000
 """Records handed to the spool at once; a few hundred bytes each, so that a file still closes at about 4 MiB."""
-BATCHES_AHEAD = 10
-"""Batches handed to the spool before it is waited for: 5 MB of memory."""
 DURABLE_SECONDS = 60.0
 """Longest a leaf waits for its carry to be durable: 20 MB on a slow disk."""
 
@@ -50,10 +48,8 @@ class CarryWriter:
         if carry.day in self._written or any(mark.day == carry.day for mark in self._reader.carries()):
             return
         now = self._clock.unix_ns()
-        ticket = -1
         for payloads in _in_batches(encode_carry(carry, secrets.token_hex(8), now)):
-            ticket = self._writer.append_batch(_batch(payloads, now))
-        self._writer.wait_durable(ticket, DURABLE_SECONDS)
+            self._write_batch(_batch(payloads, now))
         self._written.add(carry.day)
 
     def write_open(self, day: str, before_leaf: int, engine: Engine) -> None:
@@ -62,17 +58,16 @@ class CarryWriter:
         if day in self._open_written or day in self._reader.open_days():
             return
         now = self._clock.unix_ns()
-        ticket = -1
-        payloads = _encode_open(OpenAtDayStart(engine, day), day, before_leaf, now)
-        for number, batch in enumerate(_in_batches(payloads), 1):
-            ticket = self._writer.append_batch(_batch(batch, now, OPEN_LISTENER))
-            if number % BATCHES_AHEAD == 0:
-                self._writer.wait_durable(ticket, DURABLE_SECONDS)
-        self._writer.wait_durable(ticket, DURABLE_SECONDS)
+        for payloads in _in_batches(_encode_open(OpenAtDayStart(engine, day), day, before_leaf, now)):
+            self._write_batch(_batch(payloads, now, OPEN_LISTENER))
         self._open_written.add(day)
 
     def close(self) -> None:
         self._writer.close()
+
+    def _write_batch(self, batch: Batch) -> None:
+        """Durable one by one: batches lie in several files, and the end of a carry may not outlive its items."""
+        self._writer.wait_durable(self._writer.append_batch(batch), DURABLE_SECONDS)
 
 
 def _encode_open(open_records: OpenAtDayStart, day: str, before_leaf: int, now_unix_ns: int) -> Iterator[bytes]:

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from archive.errors import SpoolError
 from archive.index.blocks import Block, LeafBlocks, missing_blocks
 from archive.index.carry_open import EVIDENCE_KINDS
 from archive.index.carry_reader import CarryReader
 from archive.index.carry_writer import CarryWriter
 from archive.index.checkpoint import read_checkpoint
-from archive.index.engine import Engine
+from archive.index.engine import Engine, IndexUnavailableError
 from archive.index.restore import StateRestorer
 from archive.index.worker import DecodeWorker, WorkerLostError, wait_result
 from archive.leaf import decode_leaf
@@ -39,6 +40,9 @@ _LEAVES_SCHEMA = pa.schema(
         ("counters", pa.map_(pa.string(), pa.uint64())),
     ]
 )
+OPEN_RETRY_SECONDS = 3_600.0
+"""After a carry of what is open failed: what was written of it stays in the journal, and on a full disk evidence goes
+before it. Indexing goes on meanwhile."""
 INSERTERS = 2
 """Files of a leaf that the engine reads at once; more would only wait for a core."""
 DECODE_AHEAD = 3
@@ -80,6 +84,7 @@ class Indexer:
         self.sealed_size = self.next_leaf
         self._caught_up_monotonic = time.monotonic()
         self._ahead: deque[_Decoding] = deque()
+        self._open_again_monotonic = 0.0
         self._inserters = ThreadPoolExecutor(INSERTERS, "insert")
         self._days: set[str] = set()
 
@@ -131,7 +136,18 @@ class Indexer:
             if not self._ahead:
                 return None
         blocks = self._ahead[0].blocks
-        return blocks if isinstance(blocks, LeafBlocks) else wait_result(blocks)
+        if isinstance(blocks, LeafBlocks):
+            return blocks
+        try:
+            return wait_result(blocks)
+        except WorkerLostError:
+            raise
+        except Exception:
+            # The state may have moved on without its rows, and that of the leaves after it: begin anew.
+            if self._worker is not None:
+                self._worker.close()
+            self._lose_worker()
+            raise
 
     def _decode_ahead(self, reader: TreeReader, size: int) -> None:
         """Keep the worker busy with the leaves after the one that is being inserted."""
@@ -166,15 +182,23 @@ class Indexer:
             self._carry_writer.write(decoded.carry)
         if self._carry_writer is not None and not EVIDENCE_KINDS.isdisjoint(decoded.listener_kinds):
             day = utc_day(int(leaf["first_unix_ns"]))
-            if day not in self._days:
+            if day not in self._days and time.monotonic() >= self._open_again_monotonic:
                 # Before its rows are in the index, which thus tells of all leaves before this one.
-                self._carry_writer.write_open(day, index, self._engine)
-                self._days.add(day)
+                try:
+                    self._carry_writer.write_open(day, index, self._engine)
+                    self._days.add(day)
+                except (SpoolError, IndexUnavailableError) as error:
+                    self._open_again_monotonic = time.monotonic() + OPEN_RETRY_SECONDS
+                    log.warning("what is open at the start of %s is not carried yet: %s", day, error)
         written: dict[str, int] = {}
         for block in decoded.blocks:
             written[block.table] = written.get(block.table, 0) + block.rows
-        # The engine reads a file on one core; a leaf of translated flows has two large ones.
-        list(self._inserters.map(self._insert_block, decoded.blocks))
+        # The engine reads a file on one core; a leaf of translated flows has two large ones. What says that a carry is
+        # complete comes after its rows.
+        list(self._inserters.map(self._insert_block, [one for one in decoded.blocks if one.table != "events"]))
+        for block in decoded.blocks:
+            if block.table == "events":
+                self._insert_block(block)
         self._engine.insert("leaves", self._leaf_row(index, leaf, decoded, written), f"{self._engine.origin}/{index}")
 
     def _leaf_row(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks, written: dict[str, int]) -> pa.Table:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from archive.errors import ArchiveIntegrityError
 from archive.index.blocks import SEGMENT_MISSING
 from archive.index.carry import SETTINGS_LISTENER, CarryMark
 from archive.index.carry_reader import CarryReader
@@ -94,7 +95,12 @@ class StateRestorer:
         if not known:
             return
         kinds = frozenset({*STATEFUL_KINDS, SYSLOG_KIND, SETTINGS_LISTENER})
-        wait_result(worker.import_state(self._carries.items(known[-1]), kinds))
+        try:
+            items = self._carries.items(known[-1])
+        except ArchiveIntegrityError:
+            self._marks = self._carries.carries()
+            raise
+        wait_result(worker.import_state(items, kinds))
         self._first_missing = self._last_missing if self._last_missing >= known[-1].before_leaf else None
 
     def _import_syslog(self, worker: DecodeWorker, usable: list[CarryMark], newest_ns: int) -> int:

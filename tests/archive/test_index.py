@@ -1,7 +1,9 @@
 """The index: every sealed leaf once, whatever dies between, and rows that name their record."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from indexed_log import IndexedLog
 from netflow_datagrams import data, template
 
 from archive.addresses import format_address, parse_address
+from archive.errors import ArchiveError
 from archive.event_record import encode_event
 from archive.index.blocks import _generations
 from archive.index.decoding import RealmTable
@@ -82,6 +85,28 @@ def test_a_leaf_the_engine_refused_is_not_decoded_twice(log: IndexedLog) -> None
     assert [(row["how"], row["count"]) for row in log.rows("losses") if row["how"] == "sequence_gap"] == [
         ("sequence_gap", 1)
     ]
+
+
+def test_a_leaf_that_could_not_be_handed_over_is_decoded_again(
+    log: IndexedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk refuses the rows of one leaf; once there is room they come, and nothing comes twice."""
+    log.put("collector", ("netflow/udp-2055", template(seconds(log))))
+    for number in (2, 4):
+        log.put("collector", ("netflow/udp-2055", data(seconds(log), number, FLOW)), index=False)
+
+    def full(*_: object) -> Any:
+        future: Future[Any] = Future()
+        future.set_exception(ArchiveError("decoded rows cannot be written: no space left on device"))
+        return future
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log.worker, "submit", full)
+        with pytest.raises(ArchiveError, match="no space"):
+            log.index()
+    log.index()
+    assert counts(log)["flows"] == 2
+    assert [row["count"] for row in log.rows("losses") if row["how"] == "sequence_gap"] == [1]
 
 
 def test_indexing_again_changes_nothing(log: IndexedLog) -> None:

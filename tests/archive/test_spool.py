@@ -111,6 +111,29 @@ def test_reads_over_midnight_go_to_two_files(tmp_path: Path) -> None:
     assert [payloads for payloads in found if payloads] == [[b"one", b"two"], [b"three"]]
 
 
+def test_the_ticket_of_a_batch_over_midnight_is_good_for_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    midnight = 20_776 * 86_400_000_000_000
+    writer = SpoolWriter(tmp_path, "collector")
+    writer.wait_durable(writer.append(b"before", listener="syslog", received_unix_ns=midnight - 2))
+    real, failed = os.fdatasync, []
+
+    def once(descriptor: int) -> None:
+        if not failed:
+            failed.append(descriptor)
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", once)
+    with pytest.raises(SpoolError):
+        writer.wait_durable(
+            writer.append_batch(make_reads([(midnight - 1, [(b"", b"one")]), (midnight, [(b"", b"two")])]))
+        )
+    assert failed
+    writer.close()
+
+
 def test_every_cut_of_a_file_leaves_whole_frames_only() -> None:
     frames = [encode_batch_frame(make_batch([b"one", b"two"])), encode_batch_frame(make_batch([b"three"]))]
     data = b"".join(frames)
