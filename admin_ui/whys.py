@@ -46,5 +46,6 @@ WHYS: dict[str, str] = {
         "เป็นที่อยู่ของผู้ให้บริการ ซึ่งเป็นผู้เดียวที่ทราบว่าเวลานั้นให้ใครใช้"
     ),
     "the address of the session was reported only later": "ที่อยู่ของเซสชันนี้ได้รับรายงานในภายหลัง",
+    "what had been open for days is not carried whole into that day": ("สิ่งที่เปิดค้างมาหลายวันไม่ได้ถูกยกยอดเข้าสู่วันนั้นครบถ้วน"),
     "no account is recorded for this session": "ไม่มีบันทึกบัญชีของเซสชันนี้",
 }

@@ -99,6 +99,10 @@ def test_conntrack_destroy_with_its_own_time_and_id():
             "kind": "session",
             "quality": "exact",
             "mapping_id": "2988144384",
+            "opened": None,
+            "last_seen": None,
+            "opened_leaf": None,
+            "opened_row": None,
         }
     ]
     row = log(DESTROY)
