@@ -108,7 +108,7 @@ class LocalServer(socketserver.ThreadingUnixStreamServer):
     ) -> None:
         _check_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if _somebody_listens(path):
+        if is_answering(path):
             raise AskError(f"another process answers at {path} already", code="socket_in_use")
         path.unlink(missing_ok=True)
         self.handlers = dict(handlers)
@@ -170,9 +170,10 @@ def _check_path(path: Path) -> None:
         )
 
 
-def _somebody_listens(path: Path) -> bool:
+def is_answering(path: Path, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> bool:
+    """Whether a service takes connections at `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(CALL_TIMEOUT_SECONDS)
+        probe.settimeout(timeout_seconds)
         try:
             probe.connect(str(path))
         except OSError:

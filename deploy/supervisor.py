@@ -10,8 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from archive.local_rpc import is_answering
 from deploy.errors import EX_CONFIG, StartError
 from deploy.layout import Appliance
 from deploy.restart_notes import RestartNotes
@@ -49,16 +49,6 @@ READY_SECONDS = 90.0
 SUPERVISOR_VARIABLE = "PHAYAN_SUPERVISOR_PID"
 """Tells a process whose child it is, so that one that starts while the supervisor is killed notices it."""
 PROBE_SECONDS = 2.0
-
-
-def _answers_local(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(PROBE_SECONDS)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
 
 
 def _answers_tcp(address: str, port: int) -> bool:
@@ -184,7 +174,7 @@ class Supervisor:
         unready = []
         for child in self._children:
             if child.name in sockets:
-                ready = _answers_local(sockets[child.name])
+                ready = is_answering(sockets[child.name], PROBE_SECONDS)
             elif child.name in ports:
                 ready = _answers_tcp(*ports[child.name])
             else:

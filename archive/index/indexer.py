@@ -140,12 +140,8 @@ class Indexer:
             return blocks
         try:
             return wait_result(blocks)
-        except WorkerLostError:
-            raise
         except Exception:
             # The state may have moved on without its rows, and that of the leaves after it: begin anew.
-            if self._worker is not None:
-                self._worker.close()
             self._lose_worker()
             raise
 
@@ -169,6 +165,8 @@ class Indexer:
         return worker.submit(index, leaf)
 
     def _lose_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
         self._worker = None
         self._ahead.clear()
 

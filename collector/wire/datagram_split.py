@@ -1,5 +1,6 @@
 """Datagrams that were saved one after another in one file: where each begins."""
 
+from collections.abc import Callable
 from struct import unpack_from
 
 from collector.wire.flow_messages import (
@@ -22,14 +23,19 @@ def starts_message(data: bytes, position: int = 0) -> bool:
 
 
 def split_datagrams(data: bytes) -> list[bytes]:
-    """The datagrams of a raw payload file, at least one. What does not begin with a header stays with the one
-    before.
+    """The datagrams of NetFlow and IPFIX in a raw payload file, as `split_at_headers` says."""
+    return split_at_headers(data, lambda start: start + _announced_length(data, start), _is_header)
+
+
+def split_at_headers(data: bytes, end_of: Callable[[int], int], is_header: Callable[[bytes, int], bool]) -> list[bytes]:
+    """The datagrams of a raw payload file, at least one. `end_of` says where the one that begins at a position ends;
+    what does not begin with a header stays with the one before.
     """
     datagrams: list[bytes] = []
     start = 0
     while True:
-        end = start + _announced_length(data, start)
-        if end <= start or end >= len(data) or not _is_header(data, end):
+        end = end_of(start)
+        if end <= start or end >= len(data) or not is_header(data, end):
             datagrams.append(bytes(data[start:]))
             return datagrams
         datagrams.append(bytes(data[start:end]))

@@ -1,7 +1,9 @@
 """sFlow v5 datagrams that were saved one after another in one file: where each begins."""
 
+from functools import partial
 from struct import unpack_from
 
+from collector.wire.datagram_split import split_at_headers
 from collector.wire.sflow_samples import SFLOW5
 from collector.wire.sflow_words import IPV4_TYPE, IPV6_TYPE
 
@@ -20,16 +22,8 @@ def starts_sflow(data: bytes, position: int = 0) -> bool:
 
 
 def split_sflow_datagrams(data: bytes) -> list[bytes]:
-    """The datagrams of a raw payload file, at least one. What begins with no header stays with the one before."""
-    datagrams: list[bytes] = []
-    start = 0
-    while True:
-        end = _end_of(data, start)
-        if end <= start or end >= len(data) or not starts_sflow(data, end):
-            datagrams.append(bytes(data[start:]))
-            return datagrams
-        datagrams.append(bytes(data[start:end]))
-        start = end
+    """The datagrams of sFlow in a raw payload file, as `split_at_headers` says."""
+    return split_at_headers(data, partial(_end_of, data), starts_sflow)
 
 
 def _end_of(data: bytes, start: int) -> int:
