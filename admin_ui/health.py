@@ -11,7 +11,7 @@ from archive.errors import AskError
 
 KEEP_SECONDS = 10.0
 """Asking for the state writes an audit record, so pages opened together share one answer."""
-SEVERE = frozenset({"verify_defect", "kernel_drops", "udp_memory", "seal_lag"})
+SEVERE = frozenset({"verify_defect", "kernel_drops", "udp_memory", "seal_lag", "signing_refused"})
 """Alarms that mean lost or endangered evidence; the others mean that something is late or down."""
 
 

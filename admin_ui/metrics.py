@@ -54,6 +54,37 @@ def _listener(name: str, counter: str, meaning: str) -> Metric:
     return Metric(name, ("listener",), meaning, _each("listeners", counter))
 
 
+def _integrity(numbers: dict[str, Any]) -> dict[str, Any]:
+    return numbers.get("integrity") or {}
+
+
+def _signing_refused(numbers: dict[str, Any]) -> Samples:
+    integrity = _integrity(numbers)
+    return [((), int(bool(integrity["signing_refused"])))] if "signing_refused" in integrity else []
+
+
+def _anchor(numbers: dict[str, Any]) -> Samples:
+    return [((one["kind"], one["name"]), one.get("age_seconds")) for one in _integrity(numbers).get("anchors") or []]
+
+
+def _flag(name: str) -> Callable[[dict[str, Any]], Samples]:
+    return lambda numbers: [((), int(bool(clock[name])))] if (clock := _integrity(numbers).get("clock")) else []
+
+
+def _clock(name: str) -> Callable[[dict[str, Any]], Samples]:
+    def samples(numbers: dict[str, Any]) -> Samples:
+        nanoseconds = (_integrity(numbers).get("clock") or {}).get(f"{name}_ns")
+        return [] if nanoseconds is None else [((), nanoseconds / 1e9)]
+
+    return samples
+
+
+def _verified(name: str) -> Callable[[dict[str, Any]], Samples]:
+    return lambda numbers: [
+        ((kind,), result.get(name)) for kind, result in (_integrity(numbers).get("verifications") or {}).items()
+    ]
+
+
 METRICS = (
     Metric("phayan_received_records_total", ("stream",), "Records durable on disk", _each("streams", "received")),
     Metric("phayan_sealed_records_total", ("stream",), "Records under a signed checkpoint", _each("streams", "sealed")),
@@ -89,6 +120,23 @@ METRICS = (
     _listener("phayan_connections", "connections", "Open connections"),
     _listener("phayan_listener_warnings", "warnings", "Warnings of this listener; `phayan status` shows them"),
     Metric("phayan_silent_sources", ("listener",), "Regular sources that have stopped", _each("silent_sources")),
+    Metric("phayan_signing_refused", (), "1 while a head kept outside forbids signing", _signing_refused),
+    Metric(
+        "phayan_records_root_lag_leaves",
+        (),
+        "Sealed chunks whose units are known and have no root yet",
+        _one("integrity", "leaves_waiting_for_records_root"),
+    ),
+    Metric(
+        "phayan_anchor_age_seconds", ("kind", "name"), "Time since a witness or authority confirmed a head", _anchor
+    ),
+    Metric("phayan_clock_synchronised", (), "1 while the system clock is synchronised", _flag("synchronised")),
+    Metric(
+        "phayan_clock_offset_seconds", (), "System time minus true time, as the time service says", _clock("offset")
+    ),
+    Metric("phayan_clock_dispersion_seconds", (), "Largest error the time service admits", _clock("dispersion")),
+    Metric("phayan_verify_age_seconds", ("kind",), "Time since a verification ended", _verified("age_seconds")),
+    Metric("phayan_verify_defects", ("kind",), "Defects it found", _verified("defects")),
     Metric("phayan_alarms", ("code",), "Standing alarms", _each("alarms")),
     Metric("phayan_process_report_age_seconds", ("process",), "Time since a process last reported", _each("processes")),
     Metric("phayan_disk_size_bytes", (), "Size of the file system of the archive", _one("disk", "total_bytes")),

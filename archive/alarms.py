@@ -6,6 +6,15 @@ SEAL_LAG_SECONDS = 60.0
 """Spool files close every ten seconds and heads follow within ten; a minute means that the sealer stands still."""
 INDEX_LAG_SECONDS = 300.0
 """The index may lag without losing anything; after five minutes somebody should know."""
+WITNESS_LAG_SECONDS = 1_800.0
+"""A witness is asked for each new head, and a silent log makes one every five minutes; half an hour bridges a restart
+of its machine."""
+AUTHORITY_LAG_SECONDS = 3 * 3_600.0
+"""Time stamps come by the hour; two that are missed are a coincidence, three are not."""
+CLOCK_UNSYNCHRONISED_SECONDS = 900.0
+"""A time daemon needs some minutes after a start."""
+VERIFY_QUICK_LAG_SECONDS = 3 * 3_600.0
+"""The archive is verified every hour."""
 DISK_THRESHOLDS_PERCENT = (70, 85, 95)
 
 
@@ -37,6 +46,30 @@ ALARMS: dict[str, AlarmKind] = {
         "การตรวจสอบพบความผิดปกติในคลังข้อมูล",
         "Run `phayan verify`, keep the disk as it is, tell the director, compare with your last printed checkpoint.",
         "สั่ง `phayan verify` เก็บดิสก์ไว้ตามสภาพ แจ้งผู้อำนวยการ และเทียบกับค่าตรวจสอบที่พิมพ์ไว้ล่าสุด",
+    ),
+    "verify_overdue": AlarmKind(
+        "The archive has not been verified for hours.",
+        "ไม่ได้ตรวจสอบคลังข้อมูลมาหลายชั่วโมงแล้ว",
+        "Look whether the process timers runs, and verify now on the page Integrity.",
+        "ตรวจว่าโปรเซส timers ทำงานอยู่ แล้วสั่งตรวจสอบในหน้า ความสมบูรณ์",
+    ),
+    "signing_refused": AlarmKind(
+        "Nothing is sealed: a head kept outside does not fit this archive.",
+        "ระบบหยุดผนึกข้อมูล: หลักฐานที่เก็บไว้ภายนอกไม่ตรงกับคลังข้อมูลนี้",
+        "Records are still received. Read the sentence beside this alarm; a person has to choose what to do.",
+        "ระบบยังรับข้อมูลอยู่ อ่านข้อความข้างการเตือนนี้ ผู้ดูแลต้องเป็นผู้ตัดสินใจ",
+    ),
+    "anchor_stale": AlarmKind(
+        "A witness or time stamp authority has not confirmed the log for too long.",
+        "พยานหรือผู้ให้บริการประทับเวลาไม่ได้รับรองบันทึกมานานเกินไป",
+        "Check the network and the service. Until it answers, whoever has the key could rewrite the newest part.",
+        "ตรวจเครือข่ายและบริการนั้น จนกว่าจะตอบกลับ ผู้ดูแลที่มีกุญแจอาจแก้ไขข้อมูลส่วนล่าสุดได้",
+    ),
+    "clock_unsynchronised": AlarmKind(
+        "The clock of this machine is not synchronised.",
+        "นาฬิกาของเครื่องนี้ไม่ได้เทียบเวลา",
+        "Check chrony or the time service. Records are kept; nothing is purged until the clock is right.",
+        "ตรวจ chrony หรือบริการเทียบเวลาและเซิร์ฟเวอร์เวลา ข้อมูลยังถูกเก็บ และจะไม่ลบข้อมูลจนกว่านาฬิกาจะถูกต้อง",
     ),
     "kernel_drops": AlarmKind(
         "Datagrams were lost before they could be received.",

@@ -27,7 +27,7 @@ class Decoded:
 
     `units`, of a decoder that was asked for them, cut every payload of its kinds in the chunk into a line, an event, a
     record, a header, without gap or overlap; an empty payload is one of length 0. `late_units` do the same for ranges
-    of earlier leaves that were one unit until the template came."""
+    of earlier leaves that were one unit until the template came. What nobody cuts is one unit a record."""
 
     tables: dict[str, pa.Table]
     state: Any

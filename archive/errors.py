@@ -40,3 +40,15 @@ class AskError(ArchiveError):
     """A question the ask service refuses; the message is for a person."""
 
     code = "ask"
+
+
+class TimestampError(ArchiveError):
+    """A time stamp that could not be had, or that does not verify."""
+
+    code = "timestamp"
+
+
+class AnchorError(ArchiveError):
+    """A cosignature or time stamp that is none over a head of ours."""
+
+    code = "anchor"

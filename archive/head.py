@@ -7,11 +7,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from archive.durable import make_directory, replace_file
 from archive.errors import ArchiveStateError
-from archive.note import Checkpoint, VerifierKey, open_checkpoint, sign_checkpoint
+from archive.note import Checkpoint, CheckpointKey, VerifierKey, open_checkpoint, sign_checkpoint
 
 
 class HeadFile:
@@ -36,7 +34,7 @@ class HeadFile:
             return None
         return open_checkpoint(self.path.read_bytes(), self._key)
 
-    def advance(self, expected: Checkpoint | None, following: Checkpoint, key: Ed25519PrivateKey) -> bytes:
+    def advance(self, expected: Checkpoint | None, following: Checkpoint, key: CheckpointKey) -> bytes:
         """Compare-and-swap: sign `following` only if the head still is `expected`; durable on return.
 
         Raises ArchiveStateError `head_moved` otherwise, and for a checkpoint that does not grow the log.

@@ -1,7 +1,7 @@
 """The log's two keys: Ed25519 for checkpoints, ECDSA P-256 with an X.509 certificate for packages.
 
-Held by the sealer alone, in files only its user can read. Ed25519 is no use in CMS (OpenSSL refuses it), P-256 none in
-a C2SP note; hence two.
+Held by the sealer alone: in files only its user can read, or in a token (archive.key_source). Ed25519 is no use in CMS
+(OpenSSL refuses it), P-256 none in a C2SP note; hence two.
 """
 
 import datetime
@@ -17,17 +17,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from archive.durable import make_directory, replace_file
 from archive.errors import ArchiveStateError
-from archive.note import VerifierKey
+from archive.note import CheckpointKey, VerifierKey
 
 CERTIFICATE_YEARS = 10
 """A package may be questioned in court years after it was made; the key itself changes with the log."""
+
+
+CERTIFICATE_FILE = "package.crt"
 
 
 @dataclass(frozen=True)
 class LogKeys:
     """Private keys and the package certificate."""
 
-    checkpoint: Ed25519PrivateKey
+    checkpoint: CheckpointKey
     package: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
@@ -47,7 +50,8 @@ def _private_pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _make_certificate(key: ec.EllipticCurvePrivateKey, origin: str, not_before: datetime.datetime) -> x509.Certificate:
+def make_certificate(key: ec.EllipticCurvePrivateKey, origin: str, not_before: datetime.datetime) -> x509.Certificate:
+    """Self-signed: its fingerprint is published, there is nobody above it."""
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Phayan evidence packages"),
@@ -77,11 +81,11 @@ def create_keys(directory: Path, origin: str, now: datetime.datetime) -> LogKeys
     make_directory(directory, mode=0o700)
     os.chmod(directory, 0o700)
     checkpoint, package = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    certificate = _make_certificate(package, origin, now)
+    certificate = make_certificate(package, origin, now)
     keys = LogKeys(checkpoint, package, certificate)
     replace_file(directory / "checkpoint.pem", _private_pem(checkpoint), mode=0o600)
     replace_file(directory / "package.pem", _private_pem(package), mode=0o600)
-    replace_file(directory / "package.crt", keys.certificate_pem(), mode=0o600)
+    replace_file(directory / CERTIFICATE_FILE, keys.certificate_pem(), mode=0o600)
     return keys
 
 
@@ -90,7 +94,7 @@ def load_keys(directory: Path) -> LogKeys:
     try:
         checkpoint = serialization.load_pem_private_key((directory / "checkpoint.pem").read_bytes(), None)
         package = serialization.load_pem_private_key((directory / "package.pem").read_bytes(), None)
-        certificate = x509.load_pem_x509_certificate((directory / "package.crt").read_bytes())
+        certificate = x509.load_pem_x509_certificate((directory / CERTIFICATE_FILE).read_bytes())
     except (OSError, ValueError) as error:
         raise ArchiveStateError(f"the keys in {directory} cannot be read: {error}", code="keys") from error
     if not isinstance(checkpoint, Ed25519PrivateKey) or not isinstance(package, ec.EllipticCurvePrivateKey):

@@ -9,7 +9,8 @@ from archive.clock import Clock
 from archive.durable import make_directory, replace_file
 from archive.errors import ArchiveStateError
 from archive.head import HeadFile
-from archive.keys import LogKeys, create_keys
+from archive.key_source import KeySource
+from archive.keys import LogKeys
 from archive.leaf import encode_leaf
 from archive.note import Checkpoint, is_key_name, parse_verifier_key
 from archive.tree import TreeWriter
@@ -43,6 +44,10 @@ class ArchivePaths:
         return self.directory / "run"
 
     @property
+    def inbox(self) -> Path:
+        return self.directory / "inbox"
+
+    @property
     def index(self) -> Path:
         return self.directory / "index"
 
@@ -59,8 +64,30 @@ def default_paths(directory: Path) -> ArchivePaths:
     return ArchivePaths(directory, directory.with_name(directory.name + ".head"))
 
 
-def create_log(paths: ArchivePaths, origin: str, clock: Clock) -> LogKeys:
-    """Make keys and a log of one leaf, the key leaf, with its signed checkpoint. Durable on return.
+@dataclass(frozen=True)
+class FormerLog:
+    """The log that a new one continues: its newest known checkpoint, as text, and why it ended."""
+
+    origin: str
+    vkey: str
+    checkpoint: str
+    why: str
+
+    def values(self) -> dict[str, str]:
+        """As in leaf 0 (docs/FORMAT.md)."""
+        return {"origin": self.origin, "vkey": self.vkey, "checkpoint": self.checkpoint, "why": self.why}
+
+
+def create_log(
+    paths: ArchivePaths,
+    origin: str,
+    clock: Clock,
+    *,
+    source: KeySource | None = None,
+    former: FormerLog | None = None,
+) -> LogKeys:
+    """Make keys and a log of one leaf, the key leaf, with its signed checkpoint. Durable on return. Keys come from
+    `source`, by default from files of `paths.keys`.
 
     Raises ArchiveStateError if a log, keys or a head are there already: a lost log is continued by a new origin, never
     by making the same one again. What an earlier call left that was cut off is removed first; it never held a record.
@@ -77,7 +104,8 @@ def create_log(paths: ArchivePaths, origin: str, clock: Clock) -> LogKeys:
     make_directory(paths.directory)
     replace_file(mark, b"")
     now_ns = clock.unix_ns()
-    keys = create_keys(paths.keys, origin, datetime.datetime.fromtimestamp(now_ns / 1e9, datetime.UTC))
+    now = datetime.datetime.fromtimestamp(now_ns / 1e9, datetime.UTC)
+    keys = (source or KeySource(paths.keys)).create(origin, now)
     verifier = keys.verifier_key(origin)
     for folder in (paths.log, paths.segments, paths.spool, paths.run):
         make_directory(folder)
@@ -86,6 +114,7 @@ def create_log(paths: ArchivePaths, origin: str, clock: Clock) -> LogKeys:
         "vkey": verifier.text(),
         "package_certificate_sha256": keys.certificate_sha256(),
         "unix_ns": str(now_ns),
+        "former": former.values() if former else None,
     }
     tree.append(encode_leaf("key", origin, fields))
     tree.store()

@@ -3,15 +3,27 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from archive.clock import SystemClock
-from archive.errors import ArchiveError
-from archive.keys import load_keys
+from archive.anchor.check import AnchorTrust, check_anchor
+from archive.clock import Clock, SystemClock
+from archive.errors import AnchorError, ArchiveError, AskError
+from archive.key_source import KeySource
+from archive.keys import LogKeys
 from archive.local_rpc import LocalServer
+from archive.merkle import tree_root
+from archive.note import VerifierKey, open_checkpoint
 from archive.origin import ArchivePaths
 from archive.package.signer import sign_package
 from archive.run_report import write_run_report
 from archive.sealer import Sealer
+from archive.sealing.first_head import FirstHead
+from archive.sealing.inbox import LeafSource
+from archive.sealing.json_leaves import JsonLeaves, check_clock_fields
+from archive.sealing.record_roots import RecordRoots
+from archive.tree import TreeReader
 
 IDLE_SECONDS = 0.2
 RETRY_SECONDS = 5.0
@@ -21,20 +33,68 @@ REPORT_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threading.Event) -> None:
+@dataclass(frozen=True)
+class SealerSettings:
+    """`trust` says whose anchors are sealed; `has_outside_heads`, whether one is to be asked for before signing."""
+
+    head_interval_seconds: float
+    keys: KeySource
+    trust: AnchorTrust = field(default_factory=AnchorTrust)
+    has_outside_heads: bool = False
+
+
+def run_sealer(paths: ArchivePaths, settings: SealerSettings, stop: threading.Event) -> None:
     """Seal until `stop`, then publish what is pending. Raises ArchiveStateError where it may not sign."""
-    keys = load_keys(paths.keys)
-    sealer = Sealer(paths, keys, head_interval_seconds=head_interval_seconds)
+    keys = settings.keys.load(paths.origin())
     clock = SystemClock()
+    gate = FirstHead(paths, keys.verifier_key(paths.origin()), clock, has_sources=settings.has_outside_heads)
+    service = _Service(paths, settings, keys, clock)
     server = LocalServer(
         paths.run / "sealer.sock",
-        {"sign_package": lambda peer, arguments: sign_package(paths, keys, clock, arguments)},
+        {"sign_package": service.sign_package, "seal_records_roots": service.seal_records_roots},
         on_failure=lambda op, error: log.exception("request %s failed", op, exc_info=error),
     )
     server.start()
-    reported = 0.0
-    problem = ""
     try:
+        while not stop.is_set() and not _is_allowed(gate):
+            service.report(gate.problem, gate.code)
+            stop.wait(IDLE_SECONDS)
+        if not stop.is_set():
+            service.seal(stop)
+    finally:
+        server.shutdown()
+        service.close()
+
+
+def _is_allowed(gate: FirstHead) -> bool:
+    try:
+        return gate.is_allowed()
+    except OSError as error:
+        gate.problem = f"{error.strerror}: {error.filename}"
+        return False
+
+
+class _Service:
+    """The sealer, what feeds it, and what others may ask of it."""
+
+    def __init__(self, paths: ArchivePaths, settings: SealerSettings, keys: LogKeys, clock: Clock) -> None:
+        self._paths, self._settings, self._keys, self._clock = paths, settings, keys, clock
+        self._sealer: Sealer | None = None
+        self._roots = RecordRoots(paths, clock, lambda: self._sealer.tree_size if self._sealer else 0)
+        self._anchors = JsonLeaves("anchor", paths.inbox / "anchors", self._check_anchor)
+        self._samples = JsonLeaves("clock", paths.inbox / "clock", check_clock_fields)
+        self._reported = 0.0
+
+    def seal(self, stop: threading.Event) -> None:
+        sources: Sequence[LeafSource] = (self._anchors, self._samples, self._roots)
+        sealer = self._sealer = Sealer(
+            self._paths,
+            self._keys,
+            clock=self._clock,
+            head_interval_seconds=self._settings.head_interval_seconds,
+            sources=sources,
+        )
+        problem = ""
         while not stop.is_set():
             try:
                 worked = sealer.run_once()
@@ -44,18 +104,8 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
                 log.error("sealing waits: %s", problem)
                 stop.wait(RETRY_SECONDS)
                 worked = 0
-            if time.monotonic() - reported >= REPORT_SECONDS:
-                reported = time.monotonic()
-                write_run_report(
-                    paths.run,
-                    "sealer",
-                    {
-                        "tree_size": sealer.checkpoint.size,
-                        "pending_leaves": sealer.pending_leaves,
-                        "sealed_records_since_start": sealer.sealed_records,
-                        "problem": problem,
-                    },
-                )
+            if time.monotonic() - self._reported >= REPORT_SECONDS:
+                self.report(problem)
             if not worked:
                 stop.wait(IDLE_SECONDS)
         # Writers close their files when they stop; what they left is sealed before the sealer goes.
@@ -63,13 +113,48 @@ def run_sealer(paths: ArchivePaths, head_interval_seconds: float, stop: threadin
             sealer.run_once(full_look=True)
         except OSError as error:
             log.error("the last files were not sealed: %s", error)
-    finally:
-        server.shutdown()
-        _close(sealer)
 
+    def report(self, problem: str, signing_refused: str = "") -> None:
+        """Write the counters of this process. `signing_refused` is the code of the reason, empty while it signs."""
+        self._reported = time.monotonic()
+        sealer = self._sealer
+        values = {
+            "tree_size": sealer.checkpoint.size if sealer else None,
+            "pending_leaves": sealer.pending_leaves if sealer else None,
+            "sealed_records_since_start": sealer.sealed_records if sealer else 0,
+            "leaves_waiting_for_records_root": self._roots.waiting,
+            "inbox_refused": self._roots.refused + self._anchors.refused + self._samples.refused,
+            "signing_refused": signing_refused,
+            "problem": problem,
+        }
+        write_run_report(self._paths.run, "sealer", values)
 
-def _close(sealer: Sealer) -> None:
-    try:
-        sealer.close()
-    except (ArchiveError, OSError) as error:
-        log.error("the last head was not published: %s", error)
+    def close(self) -> None:
+        if self._sealer is None:
+            return
+        try:
+            self._sealer.close()
+        except (ArchiveError, OSError) as error:
+            log.error("the last head was not published: %s", error)
+
+    # What others ask for
+
+    def sign_package(self, peer: Any, arguments: dict[str, Any]) -> dict[str, str]:
+        if self._sealer is None:
+            raise AskError("nothing is signed until the heads kept outside are compared", code="signing_refused")
+        return sign_package(self._paths, self._keys, self._clock, arguments)
+
+    def seal_records_roots(self, peer: Any, arguments: dict[str, Any]) -> dict[str, int]:
+        """Seal the records roots of all reported units at the next turn."""
+        waiting = self._roots.waiting
+        self._roots.force()
+        return {"waiting": waiting}
+
+    def _check_anchor(self, fields: dict[str, Any]) -> None:
+        key: VerifierKey = self._keys.verifier_key(self._paths.origin())
+        check_anchor(fields, key, self._settings.trust)
+        seen = open_checkpoint(fields["checkpoint"].encode(), key)
+        assert self._sealer is not None  # noqa: S101 - sources are asked by the sealer alone
+        own = self._sealer.checkpoint
+        if seen.size > own.size or tree_root(seen.size, TreeReader(self._paths.log, own.size).node) != seen.root:
+            raise AnchorError(f"a head of {seen.size} leaves was anchored that is not the beginning of this log")

@@ -9,10 +9,13 @@ from authgw.errors import AuthgwError
 from collector.errors import CollectorError
 from deploy.commands_ask import search_command, status_command, who_command
 from deploy.commands_decode import decode_command
+from deploy.commands_keys import keys_command
 from deploy.commands_package import package_command
+from deploy.commands_reindex import reindex_command
 from deploy.commands_run import init_command, up_command
 from deploy.commands_users import users_command
 from deploy.commands_verify import verify_command
+from deploy.commands_witness import witness_command
 from deploy.errors import DeployError
 
 COULD_NOT = 2
@@ -51,6 +54,9 @@ for command in (
     package_command,
     decode_command,
     status_command,
+    keys_command,
+    reindex_command,
     users_command,
+    witness_command,
 ):
     main.add_command(command)

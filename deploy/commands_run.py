@@ -10,6 +10,7 @@ import click
 from archive.durable import make_directory
 from archive.errors import ArchiveStateError, AskError
 from archive.local_rpc import call_local
+from archive.succession import finish_change
 from deploy.demo.service import refuse_real_log
 from deploy.errors import StartError
 from deploy.first_start import create_appliance
@@ -38,6 +39,7 @@ def up_command(data: str | None, config: str | None, demo: bool) -> None:
     appliance = open_appliance(data, config, demo=demo)
     if appliance.demo:
         refuse_real_log(appliance)
+    finish_change(appliance.paths)
     if not (appliance.paths.log / "origin").exists():
         create_appliance(appliance)
         click.echo(f"new log {appliance.paths.origin()} in {appliance.directory}")
@@ -69,9 +71,7 @@ def process_commands(appliance: Appliance) -> dict[str, list[str]]:
     options = ["--data", str(appliance.directory)]
     if appliance.config_path:
         options += ["--config", str(appliance.config_path)]
-    names = ["sealer", "accounts", "ask", "timers", "collector", "radius", "portal", "portal-redirect", "admin"]
-    if appliance.demo:
-        names.append("demo")
+    names = [name for name in START_ORDER if name != "demo" or appliance.demo]
     return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
 
 

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from deploy.config_anchors import AnchorsSettings
+from deploy.config_keys import KeySettings
 from deploy.config_listeners import (
     ListenerSettings,
     NetflowSettings,
@@ -161,6 +163,7 @@ class Config(Section):
 
     site: SiteSettings = SiteSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    keys: KeySettings = KeySettings()
     syslog: SyslogSettings = SyslogSettings()
     netflow: NetflowSettings = NetflowSettings()
     sflow: SflowSettings = SflowSettings()
@@ -172,6 +175,7 @@ class Config(Section):
     realm: list[RealmSettings] = Field(default=[], max_length=256)
     exporter: list[ExporterSettings] = Field(default=[], max_length=256)
     uplink: list[UplinkSettings] = Field(default=[], max_length=64)
+    anchors: AnchorsSettings = AnchorsSettings()
 
     @model_validator(mode="after")
     def _check_ports(self) -> "Config":

@@ -18,6 +18,7 @@ def make_chunk_decoder(
     `realms`: (network of sources, realm); `listener_realms`: (listener name, realm).
     """
     decoders = [
-        SyslogDecoder(zone), FlowDecoder(), SFlowDecoder(), SessionDecoder(), OwnEventsDecoder(), CarryEventsDecoder(),
+        SyslogDecoder(zone), FlowDecoder(units=True), SFlowDecoder(units=True), SessionDecoder(), OwnEventsDecoder(),
+        CarryEventsDecoder(),
     ]  # fmt: skip
     return ChunkDecoder(decoders, DecodingSettings(zone, realms, listener_realms))

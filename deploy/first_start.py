@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from archive.clock import SystemClock
 from archive.durable import make_directory, replace_file
 from archive.origin import create_log
+from deploy.config_keys import key_source
 from deploy.layout import Appliance
 
 PORTAL_CERTIFICATE_DAYS = 825
@@ -32,7 +33,7 @@ def create_appliance(appliance: Appliance, origin: str | None = None) -> str:
     """Make everything a first start needs. Returns the origin. Raises ArchiveStateError if a log is there already."""
     make_directory(appliance.directory, mode=0o750)
     name = make_origin(origin, demo=appliance.demo)
-    create_log(appliance.paths, name, SystemClock())
+    create_log(appliance.paths, name, SystemClock(), source=key_source(appliance.config.keys, appliance.paths))
     for folder in ("accounts", "packages", "portal"):
         make_directory(appliance.directory / folder, mode=0o700)
     create_portal_certificate(appliance.directory / "portal", appliance.config.portal.host_name)

@@ -42,6 +42,7 @@ Run = Callable[[Appliance, threading.Event], None]
 PROCESSES = {
     "accounts": "accounts",
     "sealer": "sealer",
+    "anchor": "anchor",
     "ask": "ask",
     "timers": "timers",
     "collector": "collector",

@@ -19,6 +19,7 @@ from deploy.signals import stop_on_signals
 
 START_ORDER = (
     "sealer",
+    "anchor",
     "accounts",
     "ask",
     "timers",
@@ -32,7 +33,7 @@ START_ORDER = (
 STOP_ORDER = (
     ("demo",),
     ("collector", "radius", "portal", "portal-redirect", "admin"),
-    ("accounts", "timers"),
+    ("accounts", "timers", "anchor"),
     ("ask",),
     ("sealer",),
 )

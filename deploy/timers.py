@@ -1,28 +1,26 @@
-"""The timers process: nightly verification. Its result is a sealed record in the stream `system`."""
+"""The timers process: verification by the hour and at night, and the system clock's state by the minute."""
 
 import logging
 import threading
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from archive.clock import Clock, SystemClock
+from archive.clock_watch import ClockWatch
 from archive.errors import AskError
 from archive.event_record import encode_event
 from archive.local_rpc import LocalServer
 from archive.run_report import write_run_report
 from archive.spool import SpoolWriter
-from archive.verify.run import verify_archive
 from deploy.layout import Appliance
+from deploy.verify_timer import VerifyTimer
 
 REPORT_SECONDS = 5.0
-SHOWN_DEFECTS = 10
-"""Defects written into the record; `phayan verify` prints all."""
+QUICK_SECONDS = 3_600.0
 NOTES = ("process_ended", "process_restarted")
 """What may be written on request: the result of a verification, for one, may not."""
-VERDICTS = {0: "intact", 1: "defect", 2: "could_not_run"}
 NS = 1_000_000_000
 
 log = logging.getLogger(__name__)
@@ -38,52 +36,41 @@ def seconds_until(at: str, zone: str, now_unix_ns: int) -> float:
     return (due - now).total_seconds()
 
 
-@dataclass
-class VerifyTimer:
-    """Runs one verification at a time and writes its result."""
+class Schedule:
+    """When the next verification is due, in monotonic seconds. Pure but for the clock."""
 
-    appliance: Appliance
-    writer: SpoolWriter
-    clock: Clock
+    def __init__(self, at: str, zone: str, clock: Clock) -> None:
+        self._at, self._zone, self._clock = at, zone, clock
+        self._quick_at = self._now() + QUICK_SECONDS
+        self._full_at = self._now() + self.seconds_to_full()
 
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
+    def seconds_to_full(self) -> float:
+        return seconds_until(self._at, self._zone, self._clock.unix_ns())
 
-    def verify(self, why: str) -> dict[str, Any]:
-        """Verify everything now. The result is durable as a record before it is returned."""
-        with self._lock:
-            started = time.monotonic()
-            report = verify_archive(self.appliance.directory, self.appliance.paths.head)
-            values = {
-                "process": "timers",
-                "why": why,
-                "verdict": VERDICTS[report.exit_code],
-                "exit_code": report.exit_code,
-                "tree_size": report.tree_size,
-                "root": report.root,
-                "records": report.records,
-                "bytes": report.bytes,
-                "freshness": report.freshness,
-                "statements": [statement.message for statement in report.statements],
-                "defects": report.defect_count,
-                "first_defects": [asdict(defect) for defect in report.defects[:SHOWN_DEFECTS]],
-                "message": report.could_not_run or (report.defects[0].message if report.defects else ""),
-                "seconds": round(time.monotonic() - started, 3),
-            }
-            ticket = self.writer.append(
-                encode_event("verify_finished", self.clock.unix_ns(), values), listener="system"
-            )
-            self.writer.wait_durable(ticket)
-            log.info("verification (%s): %s in %.1f s", why, values["verdict"], values["seconds"])
-            return values
+    def due(self) -> str | None:
+        """`full`, `quick` or None. The one that is named counts as begun."""
+        now = self._now()
+        if now >= self._full_at:
+            self._full_at = now + self.seconds_to_full()
+            # What a full one finds a quick one would find too.
+            self._quick_at = now + QUICK_SECONDS
+            return "full"
+        if now >= self._quick_at:
+            self._quick_at = now + QUICK_SECONDS
+            return "quick"
+        return None
+
+    def _now(self) -> float:
+        return self._clock.monotonic_ns() / NS
 
 
 def run_timers(appliance: Appliance, stop: threading.Event) -> None:
-    """Wait for the hour, or for a request on `run/timers.sock`."""
+    """Do what is due, or what is asked for on `run/timers.sock`."""
     clock = SystemClock()
     config = appliance.config
     writer = SpoolWriter(appliance.paths.spool, "system", close_after_seconds=config.archive.spool_close_seconds)
     timer = VerifyTimer(appliance, writer, clock)
+    watch = ClockWatch(appliance.paths.inbox / "clock", clock)
     server = LocalServer(
         appliance.timers_socket,
         {
@@ -93,18 +80,36 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
         on_failure=lambda op, error: log.error("%s failed: %s", op, error),
     )
     server.start()
+    schedule = Schedule(config.archive.verify_at, config.site.zone, clock)
+    verifying: threading.Thread | None = None
     try:
-        while not stop.is_set():
-            wait = seconds_until(config.archive.verify_at, config.site.zone, clock.unix_ns())
-            deadline = time.monotonic() + wait
-            while not stop.wait(min(REPORT_SECONDS, max(0.0, deadline - time.monotonic()))):
-                write_run_report(appliance.paths.run, "timers", {"next_verification_seconds": round(wait)})
-                if time.monotonic() >= deadline:
-                    timer.verify("nightly")
-                    break
+        while not stop.wait(REPORT_SECONDS):
+            _try("clock", watch.tick)
+            kind = schedule.due()
+            if kind and (verifying is None or not verifying.is_alive()):
+                # The clock is sampled while a full one runs, which may take long.
+                verifying = threading.Thread(target=_verify, args=(timer, kind), name="verify", daemon=True)
+                verifying.start()
+            state = {"next_verification_seconds": round(schedule.seconds_to_full())}
+            if watch.last is not None:
+                state["clock"] = watch.last.values()
+            write_run_report(appliance.paths.run, "timers", state)
     finally:
         server.shutdown()
+        _try("clock", watch.close)
         writer.close()
+
+
+def _verify(timer: VerifyTimer, kind: str) -> None:
+    _try("verification", lambda: timer.verify("nightly" if kind == "full" else "hourly", quick=kind == "quick"))
+
+
+def _try(what: str, work: Callable[[], Any]) -> None:
+    """A disk that refuses now may not end what else this process does."""
+    try:
+        work()
+    except Exception:
+        log.exception("%s failed; it is tried again when it is due", what)
 
 
 def _note(writer: SpoolWriter, clock: Clock, arguments: dict[str, Any]) -> dict[str, Any]:

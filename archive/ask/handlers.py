@@ -8,9 +8,11 @@ from typing import Any
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Actor, Auditor
 from archive.ask.coverage import Coverage, measure_coverage, oldest_unindexed_ns
+from archive.ask.index_check import IndexCheckDesk
 from archive.ask.operators import OperatorError, OperatorStore
 from archive.ask.packages import PackageDesk
 from archive.ask.record import READ_ATTEMPTS, read_record
+from archive.ask.reindexing import ReindexDesk
 from archive.ask.search import DEFAULT_LIMIT, MAX_LIMIT, search
 from archive.ask.status import StatusReader
 from archive.ask.who import gather, parse_question
@@ -55,6 +57,8 @@ class Desk:
     retention_days: int
     demo: bool
     timers_socket: Path
+    reindexing: ReindexDesk
+    index_check: IndexCheckDesk
     packages: PackageDesk
 
     def coverage(self) -> Coverage:
@@ -164,6 +168,20 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
     def verify_now(actor: Actor, arguments: Arguments) -> Any:
         return call_local(desk.timers_socket, "verify_now", timeout_seconds=VERIFY_TIMEOUT_SECONDS)
 
+    def reindex_start(actor: Actor, arguments: Arguments) -> Any:
+        return desk.reindexing.start(actor)
+
+    def reindex_stop(actor: Actor, arguments: Arguments) -> Any:
+        return desk.reindexing.stop()
+
+    def reindex_progress(peer: Peer, arguments: Arguments) -> Any:
+        # Asked every half second by whoever waits for the run that an audit record names.
+        desk.auditor.identify(peer, arguments)
+        return desk.reindexing.progress()
+
+    def index_check(actor: Actor, arguments: Arguments) -> Any:
+        return desk.index_check.check()
+
     def log_in(peer: Peer, arguments: Arguments) -> Any:
         name = str(arguments.get("name", ""))
         try:
@@ -211,6 +229,10 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         "metrics": metrics,
         "verify_last": _audited(desk, "verify_last", verify_last),
         "verify_now": _audited(desk, "verify_now", verify_now),
+        "reindex_start": _audited(desk, "reindex_start", reindex_start),
+        "reindex_stop": _audited(desk, "reindex_stop", reindex_stop),
+        "reindex_progress": reindex_progress,
+        "index_check": _audited(desk, "index_check", index_check),
         "log_in": log_in,
         "log_out": log_out,
         "set_up": set_up,

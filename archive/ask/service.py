@@ -11,8 +11,10 @@ from archive.alarms import Condition
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Auditor
 from archive.ask.handlers import Desk, make_handlers
+from archive.ask.index_check import IndexCheckDesk
 from archive.ask.operators import OperatorStore
 from archive.ask.packages import PackageDesk
+from archive.ask.reindexing import ReindexDesk
 from archive.ask.status import StatusReader
 from archive.clock import SystemClock
 from archive.errors import ArchiveError
@@ -21,6 +23,7 @@ from archive.index.carry_writer import CarryWriter
 from archive.index.decoding import ChunkDecoder
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
+from archive.index.self_check import SelfCheck
 from archive.index.settings import DecodingSettings
 from archive.index.worker import DecodeWorker
 from archive.local_rpc import LocalServer
@@ -65,16 +68,31 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
         paths.spool, carries, clock, close_after_seconds=settings.close_after_seconds, settings=settings.decoding
     )
     decoding = settings.decoding
+    arguments = settings.decoder_factory, decoding.zone, decoding.networks, decoding.listeners
     indexer = Indexer(
-        paths,
-        engine,
-        lambda: DecodeWorker(paths, settings.decoder_factory, decoding.zone, decoding.networks, decoding.listeners),
-        carries=carries,
-        carry_writer=carry_writer,
+        paths, engine, lambda: DecodeWorker(paths, *arguments), carries=carries, carry_writer=carry_writer
     )
+    hold = threading.Lock()
     status = StatusReader(paths, engine, indexer, clock, settings.zone)
     alarms = AlarmBook(writer, engine, clock)
     auditor = Auditor(writer, operators, clock, frozenset({os.getuid(), 0}))
+    reindexing = ReindexDesk(
+        engine,
+        indexer,
+        hold,
+        lambda shadow: Indexer(paths, shadow, lambda: DecodeWorker(paths, *arguments, scratch="reindex")),
+        auditor,
+    )
+    index_check = IndexCheckDesk(
+        SelfCheck(
+            paths,
+            engine,
+            indexer,
+            hold,
+            lambda: DecodeWorker(paths, *arguments, scratch="index-check", has_units=False),
+        ),
+        reindexing,
+    )
     desk = Desk(
         paths=paths,
         engine=engine,
@@ -88,6 +106,8 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
         retention_days=settings.retention_days,
         demo=settings.demo,
         timers_socket=paths.run / "timers.sock",
+        reindexing=reindexing,
+        index_check=index_check,
         packages=PackageDesk(paths, engine, auditor, clock, settings.zone, settings.site_name, settings.software),
     )
     server = LocalServer(
@@ -100,7 +120,8 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     try:
         while not stop.is_set():
             try:
-                worked = indexer.run_once()
+                with hold:
+                    worked = indexer.run_once()
             except (ArchiveError, OSError) as error:
                 log.warning("indexing stopped at leaf %d: %s", indexer.next_leaf, error)
                 stop.wait(RETRY_SECONDS)
@@ -109,7 +130,9 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
             if not worked:
                 stop.wait(POLL_SECONDS)
     finally:
+        index_check.stop()
         server.shutdown()
+        reindexing.stop()
         indexer.close()
         carry_writer.close()
         writer.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 from archive.alarms import ALARMS, DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
 from archive.ask.exporters import ExporterReader
+from archive.ask.integrity import IntegrityReader
 from archive.ask.listener_status import read_listeners, read_warnings, sum_losses, warning_conditions
 from archive.ask.silence import Silent, SilentSources
 from archive.ask.stream_counts import StreamCount, count_streams
@@ -23,7 +24,7 @@ STATUS_FORMAT = 1
 NS = 1_000_000_000
 SILENT_SECONDS = 30.0
 """Every process writes its counters each second; after half a minute without it does not live."""
-REPORTING = ("collector", "radius", "portal", "sealer", "timers")
+REPORTING = ("collector", "radius", "portal", "sealer", "timers", "anchor")
 MAX_SILENT_ALARMS = 100
 """Silent sources that each get an alarm, longest first; `status` and the metrics count all."""
 
@@ -41,6 +42,7 @@ class StatusReader:
         self._sources = SilentSources(engine)
         self._silent: list[Silent] = []
         self._exporters = ExporterReader(engine, zone)
+        self._integrity = IntegrityReader(engine, zone, clock.unix_ns())
 
     def read(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole object."""
@@ -86,7 +88,7 @@ class StatusReader:
         totals = self._engine.query(
             "SELECT sum(counters['torn_bytes']) AS torn_bytes, sum(counters['dropped']) AS dropped FROM {db}.leaves"
         )[0]
-        now = self._clock.unix_ns()
+        now, processes = self._clock.unix_ns(), self.read_processes()
         return {
             "tree_size": checkpoint.size,
             "streams": {
@@ -98,9 +100,10 @@ class StatusReader:
             "index_lag_leaves": max(0, checkpoint.size - self._indexer.next_leaf),
             "torn_bytes": int(totals["torn_bytes"] or 0),
             "kernel_drops": int(totals["dropped"] or 0),
-            "listeners": read_listeners(self.read_processes().get("collector", {})),
+            "listeners": read_listeners(processes.get("collector", {})),
             "silent_sources": dict(sorted(Counter(silent.listener for silent in self._silent).items())),
             "loss_sums": sum_losses(self._engine, now),
+            "integrity": self._integrity.read(processes, now),
             "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         }
 
@@ -109,6 +112,8 @@ class StatusReader:
         numbers = self.read_numbers()
         for values in numbers["listeners"].values():
             values["warnings"] = len(values["warnings"])
+        for anchor in numbers["integrity"]["anchors"]:
+            del anchor["problem"]
         standing = Counter(alarm["code"] for alarm in alarms)
         return {
             "format": STATUS_FORMAT,
@@ -166,9 +171,7 @@ class StatusReader:
         if time.monotonic() - self._started_monotonic > SILENT_SECONDS:
             silent = [name for name in REPORTING if not (self._paths.run / f"{name}.json").exists()]
             found += [Condition("process_down", name, "no sign of life since the start") for name in silent]
-        last = self.last_verification()
-        if last and last.get("exit_code") == 1:
-            found.append(Condition("verify_defect", "verify", str(last.get("message", ""))))
+        found += self._integrity.conditions(processes, now)
         recent = self._engine.query(
             "SELECT how, listener, sum(count) AS n, count() AS times FROM {db}.losses WHERE how IN "
             "('kernel_socket_drops', 'udp_memory') AND received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
@@ -195,19 +198,7 @@ class StatusReader:
 
     def last_verification(self) -> dict[str, Any] | None:
         """The newest indexed result of a verification, with the sealed record that holds it."""
-        rows = self._engine.query(
-            "SELECT toUnixTimestamp64Nano(time) AS time_unix_ns, leaf_index, row, details FROM {db}.events "
-            "WHERE code = 'verify_finished' ORDER BY time DESC LIMIT 1"
-        )
-        if not rows:
-            return None
-        row = rows[0]
-        return {
-            **json.loads(row["details"]),
-            "time": format_iso(row["time_unix_ns"], self._zone),
-            "leaf_index": row["leaf_index"],
-            "row": row["row"],
-        }
+        return self._integrity.last_verification()
 
 
 def _mount(path: Path) -> Path:

@@ -37,6 +37,13 @@ class SettingsMark:
     settings: DecodingSettings
 
 
+def settings_in_force(marks: list[SettingsMark], leaf_index: int) -> DecodingSettings | None:
+    """The last settings recorded before a leaf. Before any, the first ones: the index process that recorded them had
+    them from its start. None where there are none."""
+    before = [mark for mark in marks if mark.from_leaf <= leaf_index]
+    return before[-1].settings if before else marks[0].settings if marks else None
+
+
 class CarryReader:
     """Walks the leaves of the carry stream back from the newest head, once; further calls only what has come since.
 
@@ -80,16 +87,17 @@ class CarryReader:
         self._read_on()
         return self._settings[-1].settings if self._settings else None
 
-    def settings_at(self, leaf_index: int) -> DecodingSettings | None:
-        """The settings a leaf is decoded with: the last recorded before it, by a record or in a carry. Before any, the
-        first ones: the index process that recorded them had them from its start. None where there are none."""
+    def settings_marks(self) -> list[SettingsMark]:
+        """All settings recorded by a record or in a carry, by their leaf."""
         self._read_on()
         marks = list(self._settings)
         for carry in self._carries:
             marks += [SettingsMark(carry.before_leaf, one) for one in self._carried_settings(carry)]
-        marks.sort(key=lambda mark: mark.from_leaf)
-        before = [mark for mark in marks if mark.from_leaf <= leaf_index]
-        return before[-1].settings if before else marks[0].settings if marks else None
+        return sorted(marks, key=lambda mark: mark.from_leaf)
+
+    def settings_at(self, leaf_index: int) -> DecodingSettings | None:
+        """The settings a leaf is decoded with."""
+        return settings_in_force(self.settings_marks(), leaf_index)
 
     def _carried_settings(self, carry: CarryMark) -> list[DecodingSettings]:
         try:

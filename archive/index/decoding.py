@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc  # its functions are made at import, out of a type checker's sight
 
-from archive.decoder import CarryingDecoder, Decoder, ZonedDecoder, listener_kind
+from archive.decoder import CarryingDecoder, Decoder, Units, ZonedDecoder, listener_kind
 from archive.errors import ArchiveFormatError
 from archive.index.carry import SETTINGS_LISTENER, Carry
 from archive.index.realms import RealmTable
@@ -25,13 +25,15 @@ NS = 1_000_000_000
 
 @dataclass
 class DecodedLeaf:
-    """Rows per table, of this leaf and late rows of earlier ones, and what was counted on the way."""
+    """Rows per table, of this leaf and late rows of earlier ones, and what was counted on the way. `units` are those of
+    records that hold several, this leaf's first, then those of earlier leaves."""
 
     tables: dict[str, list[pa.Table]] = field(default_factory=dict)
     waiting: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     listener_kinds: list[str] = field(default_factory=list)
     carry: Carry | None = None
+    units: list[Units] = field(default_factory=list)
 
 
 class ChunkDecoder:
@@ -131,6 +133,7 @@ class ChunkDecoder:
                     result.tables.setdefault(name, []).append(rows)
             for name, count in decoded.counters.items():
                 result.counters[name] = result.counters.get(name, 0) + count
+            result.units += [units for units in (decoded.units, decoded.late_units) if units is not None]
         known = {kind for decoder in self._decoders for kind in decoder.kinds}
         unknown = [name for name, kind in kinds.items() if kind not in known]
         if unknown:

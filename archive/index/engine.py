@@ -15,6 +15,7 @@ from archive.index.tables import create_statements, database_name, schema_finger
 
 QUERY_TIMEOUT_SECONDS = 30
 """Longest a single question may run; a wider one is refused by the engine, not left to hang."""
+SHADOW_SUFFIX = "_rebuild"
 MAX_QUERY_MEMORY_BYTES = 2 * 1024**3
 """A question may not push the receiver's machine into swap."""
 
@@ -30,13 +31,40 @@ class IndexUnavailableError(ArchiveError):
 class Engine:
     """Connections to one log's database. Each thread has its own client: calls on one client are serialised."""
 
-    def __init__(self, dsn: str, origin: str) -> None:
+    def __init__(self, dsn: str, origin: str, *, suffix: str = "") -> None:
         self._dsn = dsn
         self._local = threading.local()
         self.origin = origin
-        self.database = database_name(origin)
+        self.database = database_name(origin) + suffix
         self._drop_other_tables()
         self._create_tables()
+
+    def shadow(self) -> "Engine":
+        """Tables of the same log and layout beside these, to be filled and taken from."""
+        return Engine(self._dsn, self.origin, suffix=SHADOW_SUFFIX)
+
+    def drop(self) -> None:
+        """Remove this database."""
+        self.command(f"DROP DATABASE IF EXISTS {self.database} SYNC")
+
+    def count_partitions(self) -> dict[tuple[str, str], int]:
+        """(table, partition) -> rows."""
+        rows = self.query(
+            "SELECT table, partition, sum(rows) AS n FROM system.parts WHERE active AND database = {database:String} "
+            "GROUP BY table, partition",
+            {"database": self.database},
+        )
+        return {(row["table"], row["partition"]): int(row["n"]) for row in rows}
+
+    def take_partition(self, other: "Engine", table: str, partition: str) -> None:
+        """Put a partition of the other database in the place of ours, at once; `all` is that of a table without any."""
+        self.command(
+            f"ALTER TABLE {self.database}.{table} REPLACE PARTITION ID '{partition}' FROM {other.database}.{table}"
+        )
+
+    def drop_partition(self, table: str, partition: str) -> None:
+        """Remove a partition; nothing happens where there is none."""
+        self.command(f"ALTER TABLE {self.database}.{table} DROP PARTITION ID '{partition}'")
 
     def clear(self) -> None:
         """Empty this log's tables, their memory of insert tokens included. Whoever indexes begins at leaf 0 again."""
@@ -99,11 +127,14 @@ class Engine:
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows as dictionaries; `{db}` in `sql` is this log's database. Addresses are 16 bytes, times integers only if
         the query says so."""
+        return self.query_table(sql, parameters).to_pylist()
+
+    def query_table(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
+        """`query` in columns."""
         settings = {"max_execution_time": QUERY_TIMEOUT_SECONDS, "max_memory_usage": MAX_QUERY_MEMORY_BYTES}
         try:
-            table = self._client().query_arrow(
+            return self._client().query_arrow(
                 sql.replace("{db}", self.database), parameters=parameters or {}, settings=settings
             )
         except ClickHouseError as error:
             raise IndexUnavailableError(str(error)) from error
-        return table.to_pylist()

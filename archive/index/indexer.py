@@ -8,8 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 from archive.errors import SpoolError
 from archive.index.blocks import Block, LeafBlocks, missing_blocks
 from archive.index.carry_open import EVIDENCE_KINDS
@@ -17,6 +15,7 @@ from archive.index.carry_reader import CarryReader
 from archive.index.carry_writer import CarryWriter
 from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine, IndexUnavailableError
+from archive.index.leaf_rows import leaf_row
 from archive.index.restore import StateRestorer
 from archive.index.worker import DecodeWorker, WorkerLostError, wait_result
 from archive.leaf import decode_leaf
@@ -24,22 +23,6 @@ from archive.origin import ArchivePaths
 from archive.segment import utc_day
 from archive.tree import TreeReader
 
-_LEAVES_SCHEMA = pa.schema(
-    [
-        ("log", pa.string()),
-        ("leaf_index", pa.uint64()),
-        ("kind", pa.string()),
-        ("stream", pa.string()),
-        ("spool_sequence", pa.uint64()),
-        ("records", pa.uint64()),
-        ("first_unix_ns", pa.int64()),
-        ("last_unix_ns", pa.int64()),
-        ("listener_kinds", pa.list_(pa.string())),
-        ("waiting", pa.uint64()),
-        ("rows_written", pa.map_(pa.string(), pa.uint64())),
-        ("counters", pa.map_(pa.string(), pa.uint64())),
-    ]
-)
 OPEN_RETRY_SECONDS = 3_600.0
 """After a carry of what is open failed: what was written of it stays in the journal, and on a full disk evidence goes
 before it. Indexing goes on meanwhile."""
@@ -62,7 +45,8 @@ class _Decoding(NamedTuple):
 class Indexer:
     """Feeds the index. One instance per log; `run_once` is called in a loop by the index process.
 
-    `carry_writer` takes the decoders' state at each day's start; without one, none is written.
+    `carry_writer` takes the decoders' state at each day's start; without one, none is written. `is_between_leaves` is
+    false while the engine may hold a part of a leaf's rows.
     """
 
     def __init__(
@@ -87,6 +71,7 @@ class Indexer:
         self._open_again_monotonic = 0.0
         self._inserters = ThreadPoolExecutor(INSERTERS, "insert")
         self._days: set[str] = set()
+        self.is_between_leaves = True
 
     def run_once(self, *, at_most: int = 64) -> int:
         """Index up to `at_most` sealed leaves. Returns how many; raises IndexUnavailableError when the engine fails,
@@ -105,7 +90,9 @@ class Indexer:
                 return done
             current = self._ahead[0]
             # When the engine fails here, the rows stay where they are: decoding twice would move the state twice.
+            self.is_between_leaves = False
             self._write_leaf(current.index, current.leaf, blocks)
+            self.is_between_leaves = True
             blocks.discard()
             self._ahead.popleft()
             self.next_leaf += 1
@@ -188,42 +175,13 @@ class Indexer:
                 except (SpoolError, IndexUnavailableError) as error:
                     self._open_again_monotonic = time.monotonic() + OPEN_RETRY_SECONDS
                     log.warning("what is open at the start of %s is not carried yet: %s", day, error)
-        written: dict[str, int] = {}
-        for block in decoded.blocks:
-            written[block.table] = written.get(block.table, 0) + block.rows
         # The engine reads a file on one core; a leaf of translated flows has two large ones. What says that a carry is
         # complete comes after its rows.
         list(self._inserters.map(self._insert_block, [one for one in decoded.blocks if one.table != "events"]))
         for block in decoded.blocks:
             if block.table == "events":
                 self._insert_block(block)
-        self._engine.insert("leaves", self._leaf_row(index, leaf, decoded, written), f"{self._engine.origin}/{index}")
-
-    def _leaf_row(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks, written: dict[str, int]) -> pa.Table:
-        counters = {
-            **decoded.counters,
-            "torn_bytes": leaf.get("torn_bytes", 0),
-            "dropped": sum(leaf.get("dropped", {}).values()),
-        }
-        return pa.Table.from_pylist(
-            [
-                {
-                    "log": self._engine.origin,
-                    "leaf_index": index,
-                    "kind": leaf["kind"],
-                    "stream": leaf.get("stream", ""),
-                    "spool_sequence": leaf.get("spool_sequence", 0),
-                    "records": leaf.get("records", 0),
-                    "first_unix_ns": int(leaf.get("first_unix_ns", leaf.get("unix_ns", 0))),
-                    "last_unix_ns": int(leaf.get("last_unix_ns", leaf.get("unix_ns", 0))),
-                    "listener_kinds": decoded.listener_kinds,
-                    "waiting": decoded.waiting,
-                    "rows_written": list(written.items()),
-                    "counters": [item for item in counters.items() if item[1]],
-                }
-            ],
-            schema=_LEAVES_SCHEMA,
-        )
+        self._engine.insert("leaves", leaf_row(index, leaf, decoded), f"{self._engine.origin}/{index}")
 
     def _ready_worker(self) -> DecodeWorker:
         """The worker, with its state restored from the journal if it is new."""

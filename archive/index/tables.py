@@ -47,7 +47,8 @@ LEAVES_TABLE = """
 CREATE TABLE IF NOT EXISTS {database}.leaves (
     log String, leaf_index UInt64, kind LowCardinality(String), stream LowCardinality(String),
     spool_sequence UInt64, records UInt64, first_unix_ns Int64, last_unix_ns Int64,
-    listener_kinds Array(String), waiting UInt64, rows_written Map(String, UInt64), counters Map(String, UInt64)
+    listener_kinds Array(String), waiting UInt64, rows_written Map(String, UInt64),
+    late_tables Array(String), late_leaves Array(UInt64), late_counts Array(UInt64), counters Map(String, UInt64)
 ) ENGINE = MergeTree ORDER BY leaf_index
 SETTINGS non_replicated_deduplication_window = {window}
 """

@@ -19,6 +19,7 @@ from archive.index.decoding import ChunkDecoder
 from archive.leaf import StoredChunk
 from archive.origin import ArchivePaths
 from archive.segment import read_stored_chunk
+from archive.unit_report import report_units
 
 _decoder: "LeafDecoder | None" = None
 T = TypeVar("T")
@@ -36,10 +37,11 @@ def stored_chunk(leaf: dict[str, Any]) -> StoredChunk:
 
 
 class LeafDecoder:
-    """What the worker does: reads the chunks of leaves below `segments` and hands rows over in files of `scratch`."""
+    """What the worker does: reads the chunks of leaves below `segments` and hands rows over in files of `scratch`, and
+    where the units of their records lie in files of `units`, if that is given."""
 
-    def __init__(self, decoder: ChunkDecoder, segments: Path, scratch: Path) -> None:
-        self._decoder, self._segments, self._scratch = decoder, segments, scratch
+    def __init__(self, decoder: ChunkDecoder, segments: Path, scratch: Path, units: Path | None = None) -> None:
+        self._decoder, self._segments, self._scratch, self._units = decoder, segments, scratch, units
 
     def decode(self, leaf_index: int, leaf: dict[str, Any]) -> LeafBlocks:
         """The rows of a data leaf. A segment that is not there any more has none; one that was changed is an error."""
@@ -50,6 +52,8 @@ class LeafDecoder:
                 raise
             return missing_blocks(leaf)
         try:
+            if self._units is not None:
+                report_units(self._units, leaf_index, decoded.units)
             return write_blocks(decoded, leaf_index, self._scratch)
         except OSError as error:
             raise ArchiveError(f"decoded rows cannot be written to {self._scratch}: {error.strerror}") from error
@@ -66,10 +70,16 @@ class LeafDecoder:
         return decode_chunk(read_stored_chunk(self._segments, stored_chunk(leaf)))
 
 
-def _start(factory: Callable[..., ChunkDecoder], arguments: tuple[Any, ...], segments: Path, scratch: Path) -> None:
+def _start(
+    factory: Callable[..., ChunkDecoder],
+    arguments: tuple[Any, ...],
+    segments: Path,
+    scratch: Path,
+    units: Path | None,
+) -> None:
     global _decoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _decoder = LeafDecoder(factory(*arguments), segments, scratch)
+    _decoder = LeafDecoder(factory(*arguments), segments, scratch, units)
 
 
 def _call(method: str, *arguments: Any) -> Any:
@@ -79,19 +89,27 @@ def _call(method: str, *arguments: Any) -> Any:
 class DecodeWorker:
     """One decode process. `factory(*arguments)` must be importable there. It works in the order of the calls.
 
-    The results raise WorkerLostError or ArchiveError (`wait_result`).
+    The results raise WorkerLostError or ArchiveError (`wait_result`). With `scratch`, a folder of `run`, it works
+    beside another one.
     """
 
-    def __init__(self, paths: ArchivePaths, factory: Callable[..., ChunkDecoder], *arguments: Any) -> None:
-        scratch = paths.run / "index"
-        make_directory(scratch)
-        for left in scratch.glob("*.arrow"):
+    def __init__(
+        self,
+        paths: ArchivePaths,
+        factory: Callable[..., ChunkDecoder],
+        *arguments: Any,
+        scratch: str = "index",
+        has_units: bool = True,
+    ) -> None:
+        scratch_folder = paths.run / scratch
+        make_directory(scratch_folder)
+        for left in scratch_folder.glob("*.arrow"):
             left.unlink(missing_ok=True)
         self._pool = ProcessPoolExecutor(
             1,
             multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(factory, arguments, paths.segments, scratch),
+            initargs=(factory, arguments, paths.segments, scratch_folder, paths.inbox / "units" if has_units else None),
         )
 
     def submit(self, leaf_index: int, leaf: dict[str, Any]) -> "Future[LeafBlocks]":

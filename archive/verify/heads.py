@@ -77,24 +77,6 @@ def read_heads(directory: Path, head_path: Path, key: VerifierKey | None, report
     return Heads(head, head_bytes, checkpoint)
 
 
-def parse_anchor(data: bytes, key: VerifierKey | None, report: Report) -> Checkpoint | None:
-    """A checkpoint kept elsewhere. Raises ArchiveFormatError when it is none at all; that is not the
-    archive's fault.
-    """
-    note = parse_note(data)
-    checkpoint = parse_checkpoint(note)
-    if key is None:
-        return checkpoint
-    try:
-        if checkpoint.origin != key.name:
-            raise ArchiveIntegrityError(f"it is of {checkpoint.origin}")
-        verify_note(note, key)
-    except ArchiveIntegrityError as error:
-        report.add_defect("anchor_foreign", KEY_FILE, detail=error)
-        return None
-    return checkpoint
-
-
 def _check_note(what: str, file: str, data: bytes | None, key: VerifierKey | None, report: Report) -> Checkpoint | None:
     if data is None:
         report.add_defect(f"{what}_missing", file)

@@ -73,6 +73,61 @@ def _is_previous(value: Any) -> bool:
     )
 
 
+def _is_integer_or_null(value: Any) -> bool:
+    return value is None or (type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER)
+
+
+def _is_step(value: Any) -> bool:
+    return value is None or _has_exactly(value, _STEP_FIELDS)
+
+
+def _is_samples(value: Any) -> bool:
+    return type(value) is list and all(_has_exactly(sample, _SAMPLE_FIELDS) for sample in value)
+
+
+def _is_roots(value: Any) -> bool:
+    return type(value) is list and bool(value) and all(_has_exactly(root, _ROOT_FIELDS) for root in value)
+
+
+def _is_former(value: Any) -> bool:
+    return value is None or _has_exactly(value, _FORMER_FIELDS)
+
+
+def _has_exactly(value: Any, checks: dict[str, Check]) -> bool:
+    """An object with these fields and no other."""
+    return (
+        type(value) is dict
+        and value.keys() == checks.keys()
+        and all(check(value[name]) for name, check in checks.items())
+    )
+
+
+def _one_of(*texts: str) -> Check:
+    return lambda value: type(value) is str and value in texts
+
+
+_STEP_FIELDS: dict[str, Check] = {"from_unix_ns": _is_nanoseconds, "to_unix_ns": _is_nanoseconds}
+_SAMPLE_FIELDS: dict[str, Check] = {
+    "unix_ns": _is_nanoseconds,
+    "monotonic_ns": _is_nanoseconds,
+    "synchronised": lambda value: type(value) is bool,
+    "offset_ns": _is_integer_or_null,
+    "dispersion_ns": _is_integer_or_null,
+    "source": _is_text,
+}
+_ROOT_FIELDS: dict[str, Check] = {
+    "leaf": _is_count,
+    "generation": lambda value: _is_count(value) and value < 2**32,
+    "units": lambda value: _is_count(value) and value < 2**32,
+    "root": _is_sha256,
+}
+FORMER_REASONS = ("key_changed", "restored", "moved")
+_FORMER_FIELDS: dict[str, Check] = {
+    "origin": _is_text,
+    "vkey": _is_text,
+    "checkpoint": _is_text,
+    "why": _one_of(*FORMER_REASONS),
+}
 _CLOCK_FIELDS = {"unix_ns", "monotonic_ns", "boot_id"}
 _PREVIOUS_FIELDS = {"leaf", "hash"}
 _SPOOL_FIELDS: dict[str, Check] = {
@@ -94,18 +149,27 @@ _CHUNK_FIELDS: dict[str, Check] = {
     "first_unix_ns": _is_nanoseconds,
     "last_unix_ns": _is_nanoseconds,
 }
-_INTERVAL_FIELDS: dict[str, Check] = {
-    "from_unix_ns": _is_nanoseconds,
-    "to_unix_ns": _is_nanoseconds,
-    "boot_id": _is_text,
-}
 _FIELDS: dict[str, dict[str, Check]] = {
-    "key": {"vkey": _is_text, "package_certificate_sha256": _is_sha256, "unix_ns": _is_nanoseconds},
+    "key": {
+        "vkey": _is_text,
+        "package_certificate_sha256": _is_sha256,
+        "unix_ns": _is_nanoseconds,
+        "former": _is_former,
+    },
     "data": _SPOOL_FIELDS | _CHUNK_FIELDS,
     "empty": _SPOOL_FIELDS,
     "heartbeat": {"unix_ns": _is_nanoseconds, "monotonic_ns": _is_nanoseconds, "boot_id": _is_text},
-    "outage": _INTERVAL_FIELDS | {"why": _is_text, "cut_bytes": _is_count},
-    "clock": _INTERVAL_FIELDS,
+    "outage": _STEP_FIELDS | {"boot_id": _is_text, "why": _is_text, "cut_bytes": _is_count},
+    "clock": {"boot_id": _is_text, "step": _is_step, "samples": _is_samples},
+    "anchor": {
+        "by": _one_of("witness", "timestamp_authority"),
+        "name": _is_text,
+        "checkpoint": _is_text,
+        "unix_ns": _is_nanoseconds,
+        "vkey": _is_text,
+        "evidence": _is_text,
+    },
+    "records": {"stream": _is_stream, "file": _is_text, "sha256": _is_sha256, "roots": _is_roots},
 }
 _NAMES = {kind: {"v", "kind", "log", *checks} for kind, checks in _FIELDS.items()}
 _CHECKS = {kind: tuple(checks.items()) for kind, checks in _FIELDS.items()}

@@ -82,10 +82,11 @@ def parse_note(data: bytes) -> Note:
     lines = rest[:-1].split("\n")
     if len(lines) > MAX_SIGNATURES:
         raise ArchiveFormatError(f"note has more than {MAX_SIGNATURES} signatures")
-    return Note(f"{text}\n".encode(), tuple(_parse_signature(line) for line in lines))
+    return Note(f"{text}\n".encode(), tuple(parse_signature_line(line) for line in lines))
 
 
-def _parse_signature(line: str) -> NoteSignature:
+def parse_signature_line(line: str) -> NoteSignature:
+    """One signature line without its newline. Raises ArchiveFormatError."""
     name, space, encoded = line.removeprefix(SIGNATURE_START).partition(" ")
     if not line.startswith(SIGNATURE_START) or not space or not is_key_name(name):
         raise ArchiveFormatError("signature line of a note is malformed")

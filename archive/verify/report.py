@@ -2,7 +2,7 @@
 
 import json
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,50 +38,25 @@ class Statement:
     message: str
     message_th: str
 
-
-@dataclass
-class StreamSummary:
-    """What is sealed of one stream."""
-
-    last_sequence: int
-    leaves: int = 0
-    records: int = 0
-    bytes: int = 0
-    dropped: int = 0
+    def of(self, folder: str) -> "Statement":
+        """The same of the log in `folder`."""
+        return replace(self, message=f"{folder}: {self.message}", message_th=f"{folder}: {self.message_th}")
 
 
-@dataclass
-class Report:
-    """Result of `verify_archive`. Times are nanoseconds since 1970, as decimal strings in JSON."""
+class Findings:
+    """Defects in the order in which they were found; safe from several threads, and can be sent to another process."""
 
-    directory: str
-    head_file: str
-    origin: str | None = None
-    tree_size: int = 0
-    root: str | None = None
-    last_leaf_unix_ns: int | None = None
-    records: int = 0
-    bytes: int = 0
-    chunks: int = 0
-    streams: dict[str, StreamSummary] = field(default_factory=dict)
-    outages: list[dict[str, Any]] = field(default_factory=list)
-    clock_statements: list[dict[str, Any]] = field(default_factory=list)
-    unsealed_spool_files: dict[str, int] = field(default_factory=dict)
-    freshness: str = "unproven"
-    index: str = "not checked"
-    statements: list[Statement] = field(default_factory=list)
-    defects: list[Defect] = field(default_factory=list)
-    defect_count: int = 0
-    could_not_run: str | None = None
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
+        self.defects: list[Defect] = []
+        self.defect_count = 0
         self._lock = threading.Lock()
 
-    @property
-    def exit_code(self) -> int:
-        if self.could_not_run is not None:
-            return EXIT_COULD_NOT_RUN
-        return EXIT_DEFECT if self.defect_count else EXIT_INTACT
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defects": self.defects, "defect_count": self.defect_count}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
 
     def add_defect(
         self,
@@ -100,6 +75,61 @@ class Report:
             self.defect_count += 1
             if len(self.defects) < MAX_LISTED_DEFECTS:
                 self.defects.append(Defect(code, file, stream, segment, offset, leaf, english, thai))
+
+    def absorb(self, other: "Findings", folder: str = "") -> None:
+        """Take over the defects of a part; `folder` is put before their files."""
+        with self._lock:
+            room = MAX_LISTED_DEFECTS - len(self.defects)
+            self.defects += [replace(defect, file=folder + defect.file) for defect in other.defects[:room]]
+            self.defect_count += other.defect_count
+
+
+@dataclass
+class StreamSummary:
+    """What is sealed of one stream."""
+
+    last_sequence: int
+    leaves: int = 0
+    records: int = 0
+    bytes: int = 0
+    dropped: int = 0
+
+
+@dataclass
+class Report(Findings):
+    """Result of `verify_archive`. Times are nanoseconds since 1970, as decimal strings in JSON."""
+
+    directory: str
+    head_file: str
+    origin: str | None = None
+    tree_size: int = 0
+    root: str | None = None
+    last_leaf_unix_ns: int | None = None
+    records: int = 0
+    bytes: int = 0
+    chunks: int = 0
+    streams: dict[str, StreamSummary] = field(default_factory=dict)
+    outages: list[dict[str, Any]] = field(default_factory=list)
+    clock_statements: list[dict[str, Any]] = field(default_factory=list)
+    clock: dict[str, Any] = field(default_factory=dict)
+    leaves_without_root: int = 0
+    units: int = 0
+    anchors: list[dict[str, Any]] = field(default_factory=list)
+    former: list[dict[str, Any]] = field(default_factory=list)
+    unsealed_spool_files: dict[str, int] = field(default_factory=dict)
+    freshness: str = "unproven"
+    index: str = "not checked"
+    statements: list[Statement] = field(default_factory=list)
+    could_not_run: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def exit_code(self) -> int:
+        if self.could_not_run is not None:
+            return EXIT_COULD_NOT_RUN
+        return EXIT_DEFECT if self.defect_count else EXIT_INTACT
 
     def add_statement(self, code: str, detail: object = "") -> None:
         english, thai = (text.format(detail=detail) for text in STATEMENTS[code])

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from archive.verify.report import Report
+from archive.verify.report import Findings, Report
 from archive.verify.streams import Chunk, Continuity, SegmentEnd
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -16,30 +16,41 @@ JOB_BYTES = 64 * 1024 * 1024
 busy."""
 JOB_CHUNKS = 4_096
 JOBS_WAITING_PER_CORE = 4
-"""Bounds the memory of a log of millions of leaves."""
+MAX_WAITING_CHUNKS = 8_192
+"""Chunks of all segments not handed to a thread yet. Both bound the memory of a log of millions of leaves."""
 
 
 class ChunkCheck:
-    """A pool of threads; hashing and reading release the interpreter's lock. Use as a context manager."""
+    """A pool of threads; hashing and reading release the interpreter's lock. Without `reads_chunks` only the lengths
+    of the segments are looked at.
+    """
 
-    def __init__(self, segments: Path, report: Report, cores: int | None = None) -> None:
-        cores = cores or os.cpu_count() or 1
+    def __init__(self, segments: Path, findings: Findings, *, cores: int, reads_chunks: bool = True) -> None:
         self._segments = segments
-        self._report = report
+        self._findings = findings
+        self._reads_chunks = reads_chunks
         self._pool = ThreadPoolExecutor(cores, "verify")
         self._room = threading.Semaphore(cores * JOBS_WAITING_PER_CORE)
-        self._waiting: dict[str, tuple[list[Chunk], int]] = {}
+        self._waiting: dict[str, list[Chunk]] = {}
+        self._waiting_bytes: dict[str, int] = {}
+        self._waiting_chunks = 0
         self._futures: list[Future[None]] = []
         self._local = threading.local()
 
     def add(self, chunk: Chunk) -> None:
         """Check `chunk` some time before `finish` returns."""
-        chunks, size = self._waiting.setdefault(chunk.segment, ([], 0))
+        segment = chunk.segment
+        chunks = self._waiting.get(segment)
+        if chunks is None:
+            chunks = self._waiting[segment] = []
+            self._waiting_bytes[segment] = 0
         chunks.append(chunk)
-        size += chunk.length
-        self._waiting[chunk.segment] = chunks, size
-        if size >= JOB_BYTES or len(chunks) >= JOB_CHUNKS:
-            self._submit(chunk.segment)
+        self._waiting_chunks += 1
+        self._waiting_bytes[segment] += chunk.length
+        if self._waiting_bytes[segment] >= JOB_BYTES or len(chunks) >= JOB_CHUNKS:
+            self._submit(segment)
+        elif self._waiting_chunks >= MAX_WAITING_CHUNKS:
+            self._submit(next(iter(self._waiting)))
 
     def finish(self) -> None:
         """Wait for every chunk. Raises OSError where a segment may not be read by this user."""
@@ -50,7 +61,8 @@ class ChunkCheck:
             future.result()
 
     def _submit(self, segment: str) -> None:
-        chunks, _ = self._waiting.pop(segment)
+        chunks = self._waiting.pop(segment)
+        self._waiting_chunks -= len(chunks)
         self._room.acquire()
         future = self._pool.submit(self._check, segment, chunks)
         future.add_done_callback(lambda _: self._room.release())
@@ -72,6 +84,9 @@ class ChunkCheck:
         """Reads runs of adjacent chunks into one buffer a thread; a chunk larger than that is hashed in
         pieces.
         """
+        if not self._reads_chunks:
+            self._check_lengths(descriptor, chunks)
+            return
         start = 0
         while start < len(chunks):
             end, size = start + 1, chunks[start].length
@@ -85,6 +100,13 @@ class ChunkCheck:
             else:
                 self._check_run(descriptor, chunks[start:end], size)
             start = end
+
+    def _check_lengths(self, descriptor: int, chunks: list[Chunk]) -> None:
+        size = os.fstat(descriptor).st_size
+        for chunk in chunks:
+            if chunk.offset + chunk.length > size:
+                self._defect("segment_short", chunk)
+                return
 
     def _check_run(self, descriptor: int, chunks: list[Chunk], size: int) -> None:
         first = chunks[0].offset
@@ -127,7 +149,7 @@ class ChunkCheck:
         return block, got
 
     def _defect(self, code: str, chunk: Chunk, detail: object = "") -> None:
-        self._report.add_defect(
+        self._findings.add_defect(
             code,
             f"log/segments/{chunk.segment}",
             detail=detail,

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from archive.verify.clock_samples import ClockSamples
 from archive.verify.report import Report, format_time
+from archive.verify.spool_leaf import SpoolLeaf
 from archive.verify.tiles import TileStore, bundle_path, level_widths, tile_path
 
 SPOOL_SUFFIXES = (".open", ".spool")
@@ -16,48 +18,78 @@ class Observations:
     there.
     """
 
-    last_unix_ns: str | None = None
+    last_unix_ns: int | None = None
     chunks: int = 0
     torn_bytes: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     outages: list[dict[str, Any]] = field(default_factory=list)
-    clocks: list[dict[str, Any]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    clock: ClockSamples = field(default_factory=ClockSamples)
+    former: dict[str, str] | None = None
+
+    def add_spool_leaf(self, leaf: SpoolLeaf) -> None:
+        if leaf.segment is not None:
+            self.chunks += 1
+            self.last_unix_ns = leaf.last_unix_ns
+        self.torn_bytes += leaf.torn_bytes
+        for listener, count in leaf.dropped.items():
+            self.dropped[listener] = self.dropped.get(listener, 0) + count
 
     def add_leaf(self, fields: dict[str, Any]) -> None:
-        """A leaf with well-formed fields."""
+        """A leaf of no stream, with well-formed fields."""
         kind = fields["kind"]
-        if kind == "data":
-            self.chunks += 1
-            self.last_unix_ns = fields["last_unix_ns"]
-        elif kind in ("heartbeat", "key"):
-            self.last_unix_ns = fields["unix_ns"]
-        elif kind in ("outage", "clock"):
-            self.last_unix_ns = fields["to_unix_ns"]
-            found = {name: fields[name] for name in ("from_unix_ns", "to_unix_ns", "boot_id")}
-            if kind == "outage":
-                found |= {name: fields[name] for name in ("why", "cut_bytes")}
-            (self.outages if kind == "outage" else self.clocks).append(found)
-        if fields.get("torn_bytes"):
-            self.torn_bytes += fields["torn_bytes"]
-        if fields.get("dropped"):
-            for listener, count in fields["dropped"].items():
-                self.dropped[listener] = self.dropped.get(listener, 0) + count
+        if kind in ("heartbeat", "key"):
+            self.last_unix_ns = int(fields["unix_ns"])
+            if kind == "key":
+                self.former = fields["former"]
+        elif kind == "outage":
+            self.last_unix_ns = int(fields["to_unix_ns"])
+            names = ("from_unix_ns", "to_unix_ns", "boot_id", "why", "cut_bytes")
+            self.outages.append({name: fields[name] for name in names})
+        elif kind == "clock":
+            self._add_clock(fields)
+
+    def _add_clock(self, fields: dict[str, Any]) -> None:
+        for sample in fields["samples"]:
+            self.clock.add(sample)
+            self.last_unix_ns = int(sample["unix_ns"])
+        if fields["step"] is not None:
+            self.last_unix_ns = int(fields["step"]["to_unix_ns"])
+            self.steps.append(fields["step"] | {"boot_id": fields["boot_id"]})
+
+    def absorb(self, following: "Observations") -> None:
+        """Continue with the range of the log that follows."""
+        if following.last_unix_ns is not None:
+            self.last_unix_ns = following.last_unix_ns
+        self.chunks += following.chunks
+        self.torn_bytes += following.torn_bytes
+        for listener, count in following.dropped.items():
+            self.dropped[listener] = self.dropped.get(listener, 0) + count
+        self.outages += following.outages
+        self.steps += following.steps
+        self.clock.absorb(following.clock)
+        self.former = self.former or following.former
 
 
-def state_surroundings(directory: Path, store: TileStore, seen: Observations, report: Report) -> None:
+def state_surroundings(
+    directory: Path, store: TileStore, seen: Observations, times_backwards: int, report: Report
+) -> None:
     """Put everything that is no defect into the report."""
     report.records = sum(summary.records for summary in report.streams.values())
     report.bytes = sum(summary.bytes for summary in report.streams.values())
     report.chunks = seen.chunks
-    report.last_leaf_unix_ns = None if seen.last_unix_ns is None else int(seen.last_unix_ns)
-    report.outages, report.clock_statements = seen.outages, seen.clocks
+    report.last_leaf_unix_ns = seen.last_unix_ns
+    report.outages, report.clock_statements, report.clock = seen.outages, seen.steps, seen.clock.to_values()
     last = "unknown time" if report.last_leaf_unix_ns is None else format_time(report.last_leaf_unix_ns)
     report.add_statement("head_time_unknown", last)
     for outage in seen.outages:
         interval = f"{_interval(outage)}, {outage['why']}, {outage['cut_bytes']} bytes cut off"
         report.add_statement("outage", interval)
-    for clock in seen.clocks:
-        report.add_statement("clock_back", _interval(clock))
+    for step in seen.steps:
+        report.add_statement("clock_back", _interval(step))
+    _state_clock(seen.clock, report)
+    if times_backwards:
+        report.add_statement("times_backwards", times_backwards)
     if seen.torn_bytes:
         report.add_statement("torn", seen.torn_bytes)
     if dropped := {listener: count for listener, count in sorted(seen.dropped.items()) if count}:
@@ -68,6 +100,17 @@ def state_surroundings(directory: Path, store: TileStore, seen: Observations, re
     report.add_statement("index_not_checked")
     if report.defect_count > len(report.defects):
         report.add_statement("more_defects", report.defect_count - len(report.defects))
+
+
+def _state_clock(clock: ClockSamples, report: Report) -> None:
+    """One sentence, however many intervals there are; the report's JSON has them."""
+    intervals = clock.unsynchronised()
+    if not intervals:
+        return
+    first, last = format_time(int(intervals[0].from_unix_ns)), format_time(int(intervals[-1].to_unix_ns))
+    samples = sum(run.samples for run in intervals)
+    detail = f"{samples} of {clock.count} samples, {len(intervals)} intervals between {first} and {last}"
+    report.add_statement("clock_unsynchronised", detail)
 
 
 def _interval(values: dict[str, Any]) -> str:

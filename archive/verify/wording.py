@@ -41,12 +41,62 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "จุดตรวจสอบที่ให้มาเป็นของบันทึกหรือกุญแจอื่น: {detail}",
     ),
     "anchor_ahead": (
-        "The given checkpoint has {detail} leaves, more than this log: its end was cut off.",
-        "จุดตรวจสอบที่ให้มามี {detail} รายการ มากกว่าบันทึกนี้ แสดงว่าส่วนท้ายถูกตัดออก",
+        "The given checkpoint has {detail[size]} leaves, more than this log: its end was cut off.",
+        "จุดตรวจสอบที่ให้มามี {detail[size]} รายการ มากกว่าบันทึกนี้ แสดงว่าส่วนท้ายถูกตัดออก",
     ),
     "anchor_inconsistent": (
-        "The given checkpoint of {detail} leaves is not the beginning of this log: leaves were changed.",
-        "จุดตรวจสอบที่ให้มา ({detail} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้ แสดงว่ารายการที่ผนึกแล้วถูกแก้ไข",
+        "The given checkpoint of {detail[size]} leaves is not the beginning of this log: leaves were changed, none of "
+        "them before leaf {detail[agreed]}.",
+        "จุดตรวจสอบที่ให้มา ({detail[size]} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้ แสดงว่ารายการที่ผนึกแล้วตั้งแต่รายการที่ {detail[agreed]} "
+        "เป็นต้นไปถูกแก้ไข",
+    ),
+    "anchor_contradicts": (
+        "Leaves before {detail[agreed]} agree with what was anchored; from leaf {detail[agreed]} on this is not the "
+        "log of {detail[size]} leaves that {detail[name]} saw ({detail[time]}).",
+        "รายการก่อนหน้ารายการที่ {detail[agreed]} ตรงกับหลักฐานภายนอก แต่ตั้งแต่รายการที่ {detail[agreed]} เป็นต้นไปไม่ใช่บันทึก "
+        "({detail[size]} รายการ) ที่ {detail[name]} เห็น ({detail[time]})",
+    ),
+    "anchor_checkpoint": (
+        "The head in an anchor leaf cannot be one of this log: {detail}.",
+        "หัวบันทึกในรายการหลักฐานภายนอกไม่ใช่ของบันทึกนี้: {detail}",
+    ),
+    "anchor_evidence": (
+        "The evidence in an anchor leaf does not verify: {detail}.",
+        "หลักฐานภายนอกที่ผนึกไว้ไม่ผ่านการตรวจสอบ: {detail}",
+    ),
+    "cosignature_wrong": (
+        "A cosignature of a trusted witness does not verify: {detail}.",
+        "ลายมือชื่อร่วมของพยานที่เชื่อถือไม่ผ่านการตรวจสอบ: {detail}",
+    ),
+    "token_wrong": (
+        "The given time stamp is not one of a trusted authority over a checkpoint of this log: {detail}.",
+        "ตราประทับเวลาที่ให้มาไม่ใช่ของผู้ให้บริการที่เชื่อถือสำหรับจุดตรวจสอบของบันทึกนี้: {detail}",
+    ),
+    "retained_damaged": (
+        "A retained checkpoint is not what it was: {detail}.",
+        "จุดตรวจสอบที่เก็บสำเนาไว้ถูกเปลี่ยนแปลง: {detail}",
+    ),
+    "retained_ahead": (
+        "A retained checkpoint has {detail[size]} leaves, more than this log: its end was cut off.",
+        "จุดตรวจสอบที่เก็บสำเนาไว้มี {detail[size]} รายการ มากกว่าบันทึกนี้ แสดงว่าส่วนท้ายถูกตัดออก",
+    ),
+    "retained_inconsistent": (
+        "The retained checkpoint of {detail[size]} leaves is not the beginning of this log: leaves were changed, none "
+        "of them before leaf {detail[agreed]}.",
+        "จุดตรวจสอบที่เก็บสำเนาไว้ ({detail[size]} รายการ) ไม่ใช่ส่วนต้นของบันทึกนี้ แสดงว่ารายการตั้งแต่รายการที่ {detail[agreed]} "
+        "เป็นต้นไปถูกแก้ไข",
+    ),
+    "former_missing": (
+        "The earlier log {detail}, which leaf 0 names, is missing.",
+        "ไม่พบบันทึกก่อนหน้า {detail} ที่รายการที่ 0 อ้างถึง",
+    ),
+    "former_unnamed": (
+        "No later log names this one in its leaf 0.",
+        "ไม่มีบันทึกถัดไปใดอ้างถึงบันทึกนี้ในรายการที่ 0",
+    ),
+    "former_seam": (
+        "Leaf 0 of the later log does not fit the earlier log: {detail}.",
+        "รายการที่ 0 ของบันทึกถัดไปไม่ตรงกับบันทึกก่อนหน้า: {detail}",
     ),
     "bundle_missing": ("The file with these leaves is missing.", "ไม่พบแฟ้มที่เก็บรายการเหล่านี้"),
     "bundle_damaged": (
@@ -112,6 +162,34 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "No leaf names this segment, although newer segments follow.",
         "ไม่มีรายการใดอ้างถึงส่วนเก็บข้อมูลนี้ ทั้งที่มีส่วนใหม่กว่าต่อท้าย",
     ),
+    "records_leaf": (
+        "A leaf with roots of records is wrong: {detail}.",
+        "รายการที่เก็บค่ารากของระเบียนผิด: {detail}",
+    ),
+    "units_missing": (
+        "The file with the units of these records is missing, although the records are there.",
+        "ไม่พบแฟ้มขอบเขตหน่วยข้อมูลของระเบียนเหล่านี้ ทั้งที่ระเบียนยังอยู่",
+    ),
+    "units_changed": (
+        "The file with the units of records was changed: its SHA-256 is not the sealed one.",
+        "แฟ้มขอบเขตหน่วยข้อมูลถูกเปลี่ยนแปลง: ค่า SHA-256 ไม่ตรงกับที่ผนึกไว้",
+    ),
+    "units_structure": (
+        "The file with the units of records does not fit its leaf and the records: {detail}.",
+        "แฟ้มขอบเขตหน่วยข้อมูลไม่ตรงกับรายการและระเบียน: {detail}",
+    ),
+    "records_root": (
+        "The units of records do not lead to the sealed root ({detail}).",
+        "หน่วยข้อมูลของระเบียนไม่ให้ค่ารากตามที่ผนึกไว้ ({detail})",
+    ),
+    "salt_missing": (
+        "The key of the salts of these records is missing, although the records are there.",
+        "ไม่พบกุญแจเกลือของระเบียนเหล่านี้ ทั้งที่ระเบียนยังอยู่",
+    ),
+    "salt_damaged": (
+        "The key of the salts has {detail} bytes instead of 32.",
+        "กุญแจเกลือมี {detail} ไบต์ แทนที่จะเป็น 32 ไบต์",
+    ),
     "unreadable": ("The file cannot be read: {detail}.", "อ่านแฟ้มไม่ได้: {detail}"),
 }
 
@@ -127,6 +205,59 @@ STATEMENTS: dict[str, tuple[str, str]] = {
     "anchored": (
         "The first {detail} leaves are unchanged since the given checkpoint; freshness of later ones unproven.",
         "{detail} รายการแรกไม่ถูกเปลี่ยนแปลงตั้งแต่จุดตรวจสอบที่ให้มา ส่วนหลังจากนั้นยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
+    ),
+    "anchored_by": (
+        "The first {detail[size]} leaves are those that {detail[name]} saw at {detail[time]}; freshness of later ones "
+        "unproven.",
+        "{detail[size]} รายการแรกตรงกับที่ {detail[name]} เห็นเมื่อ {detail[time]} ส่วนหลังจากนั้นยังพิสูจน์ไม่ได้ว่าเป็นชุดล่าสุด",
+    ),
+    "anchored_former": (
+        "The first {detail[size]} leaves of the earlier log in {detail[folder]} are unchanged since the given "
+        "checkpoint.",
+        "{detail[size]} รายการแรกของบันทึกก่อนหน้าใน {detail[folder]} ไม่ถูกเปลี่ยนแปลงตั้งแต่จุดตรวจสอบที่ให้มา",
+    ),
+    "anchor_not_checked": (
+        "Outside evidence of {detail}: not checked: key unknown.",
+        "หลักฐานภายนอกของ {detail}: ไม่ได้ตรวจ เพราะไม่รู้จักกุญแจ",
+    ),
+    "token_not_checked": (
+        "The given time stamp was not checked: no time stamp authority is trusted.",
+        "ไม่ได้ตรวจตราประทับเวลาที่ให้มา เพราะไม่ได้กำหนดผู้ให้บริการที่เชื่อถือ",
+    ),
+    "quick": (
+        "Quick: of leaves before {detail} only the hash tree was checked, and of no chunk its content; records roots "
+        "and earlier logs were left out.",
+        "ตรวจแบบเร็ว: รายการก่อนหน้ารายการที่ {detail} ตรวจเฉพาะต้นไม้แฮช "
+        "ไม่ได้ตรวจเนื้อหาของก้อนข้อมูล ค่ารากของระเบียน และบันทึกก่อนหน้า",
+    ),
+    "former": (
+        "The earlier log in {detail[folder]} ({detail[size]} leaves) is continued by the later one ({detail[why]}).",
+        "บันทึกก่อนหน้าใน {detail[folder]} ({detail[size]} รายการ) มีบันทึกถัดไปต่อเนื่อง ({detail[why]})",
+    ),
+    "former_elsewhere": (
+        "The earlier log {detail} was moved and is not here: not checked.",
+        "บันทึกก่อนหน้า {detail} ถูกย้ายและไม่ได้อยู่ที่นี่: ไม่ได้ตรวจ",
+    ),
+    "former_lost": (
+        "Leaves {detail[first]} to {detail[last]} of the earlier log in {detail[folder]} were known and are lost: it "
+        "was restored from a backup.",
+        "รายการที่ {detail[first]} ถึง {detail[last]} ของบันทึกก่อนหน้าใน {detail[folder]} เคยมีแต่สูญหาย เพราะกู้คืนจากข้อมูลสำรอง",
+    ),
+    "leaves_without_root": (
+        "{detail} chunks have no records root: single records of them cannot be proven without their neighbours.",
+        "{detail} ก้อนข้อมูลไม่มีค่ารากของระเบียน จึงพิสูจน์ระเบียนเดี่ยวโดยไม่เปิดเผยระเบียนข้างเคียงไม่ได้",
+    ),
+    "units_beyond_head": (
+        "{detail} files of units are named by no leaf, as after a crash.",
+        "มีแฟ้มขอบเขตหน่วยข้อมูล {detail} แฟ้มที่ไม่มีรายการใดอ้างถึง ซึ่งเกิดได้เมื่อระบบหยุดกะทันหัน",
+    ),
+    "clock_unsynchronised": (
+        "The clock was not synchronised: {detail}.",
+        "นาฬิกาไม่ได้เทียบเวลา: {detail}",
+    ),
+    "times_backwards": (
+        "{detail} chunks have an earlier time than the one before in their stream.",
+        "{detail} ก้อนข้อมูลมีเวลาก่อนก้อนก่อนหน้าในสายเดียวกัน",
     ),
     "head_time_unknown": (
         "The head does not state its time; the last leaf is of {detail}.",

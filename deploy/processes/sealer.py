@@ -2,10 +2,21 @@
 
 import threading
 
-from archive.sealer_service import run_sealer
+from archive.sealer_service import SealerSettings, run_sealer
+from archive.succession import finish_change
+from deploy.anchor_trust import trust_of
+from deploy.config_keys import key_source
 from deploy.layout import Appliance
 
 
 def run_sealer_process(appliance: Appliance, stop: threading.Event) -> None:
     """Seal."""
-    run_sealer(appliance.paths, appliance.config.archive.head_interval_seconds, stop)
+    config = appliance.config
+    finish_change(appliance.paths)
+    settings = SealerSettings(
+        config.archive.head_interval_seconds,
+        key_source(config.keys, appliance.paths),
+        trust_of(appliance),
+        has_outside_heads=bool(config.anchors.witness or config.anchors.copies),
+    )
+    run_sealer(appliance.paths, settings, stop)

@@ -31,6 +31,13 @@ NUMBERS: dict[str, Any] = {
         },
     },
     "silent_sources": {"syslog/udp-5514": 2},
+    "integrity": {
+        "signing_refused": "outside_head_ahead",
+        "leaves_waiting_for_records_root": 5,
+        "anchors": [{"kind": "witness", "name": "w.example/1", "age_seconds": 61.5}],
+        "clock": {"synchronised": True, "offset_ns": -2_500_000, "dispersion_ns": 4_000_000},
+        "verifications": {"quick": {"age_seconds": 9.0, "defects": 0}, "full": {"age_seconds": 90.0, "defects": 3}},
+    },
     "alarms": {"seal_lag": 0, "source_silent": 2},
     "processes": {"collector": 0.5},
     "disk": {"total_bytes": 10**12, "free_bytes": 10**11},
@@ -56,6 +63,10 @@ def test_every_number_is_read_back_under_its_name() -> None:
     assert found["phayan_receive_buffer_bytes", odd] == 11
     assert found["phayan_alarms", "source_silent"] == 2
     assert found["phayan_disk_free_bytes",] == 10**11
+    assert found["phayan_signing_refused",] == 1
+    assert found["phayan_anchor_age_seconds", "witness", "w.example/1"] == 61.5
+    assert found["phayan_clock_offset_seconds",] == -0.0025
+    assert found["phayan_verify_defects", "full"] == 3
     lost = {key: value for key, value in found.items() if key[0] == "phayan_lost_records_total"}
     assert list(lost.values()) == [8], "a count that is not known is no sample, and no zero"
     assert len([key for key in found if key[0] == "phayan_losses_total"]) == 2
@@ -67,7 +78,10 @@ def test_families_are_of_the_kind_their_names_say() -> None:
         assert kinds[metric.name.removesuffix("_total")] == metric.kind
 
 
-@pytest.mark.parametrize("numbers", [{}, {"listeners": None, "disk": 7, "loss_sums": None}, {"alarms": {"x": "y"}}])
+@pytest.mark.parametrize(
+    "numbers",
+    [{}, {"listeners": None, "disk": 7, "loss_sums": None, "integrity": None}, {"alarms": {"x": "y"}, "integrity": {}}],
+)
 def test_what_is_missing_is_left_out(numbers: dict[str, Any]) -> None:
     assert samples(metrics_text(numbers)) == {}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from indexed_log import IndexedLog
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Auditor
 from archive.ask.handlers import Desk, make_handlers
+from archive.ask.index_check import IndexCheckDesk
 from archive.ask.operators import OperatorStore
 from archive.ask.packages import PackageDesk
+from archive.ask.reindexing import ReindexDesk
 from archive.ask.status import StatusReader
+from archive.index.self_check import SelfCheck
 from archive.local_rpc import Peer
 from archive.spool_format import RECORD_FRAMES, decode_batch, iterate_frames
 
@@ -31,6 +35,8 @@ class AskDesk:
         self.audit_writer = log.writer("audit")
         self.operators = OperatorStore(log.paths.directory / "operators", log.clock)
         auditor = Auditor(self.audit_writer, self.operators, log.clock, frozenset({os.getuid()}))
+        hold = threading.Lock()
+        reindexing = ReindexDesk(log.engine, log.indexer, hold, lambda shadow: log.indexer, auditor)
         self.desk = Desk(
             paths=log.paths,
             engine=log.engine,
@@ -44,6 +50,10 @@ class AskDesk:
             retention_days=90,
             demo=False,
             timers_socket=log.paths.run / "timers.sock",
+            reindexing=reindexing,
+            index_check=IndexCheckDesk(
+                SelfCheck(log.paths, log.engine, log.indexer, hold, log.make_worker), reindexing
+            ),
             packages=PackageDesk(log.paths, log.engine, auditor, log.clock, ZONE, "Office", "phayan"),
         )
         self.handlers = make_handlers(self.desk)

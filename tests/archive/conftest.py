@@ -7,6 +7,7 @@ import pytest
 from small_log import SmallLog
 
 from archive.origin import create_log, default_paths
+from tests.archive.tsa_maker import MadeAuthority
 from tests.clocks import ManualClock
 
 
@@ -21,3 +22,9 @@ def small_log(tmp_path: Path) -> Iterator[SmallLog]:
         writer.close()
     for sealer in log.sealers:
         sealer.close()
+
+
+@pytest.fixture(scope="session")
+def made_authority(tmp_path_factory: pytest.TempPathFactory) -> MadeAuthority:
+    """A time stamp authority with a root and a signer of its own."""
+    return MadeAuthority("tsa-one", tmp_path_factory.mktemp("tsa") / "one")

@@ -119,8 +119,7 @@ class IndexedLog(SmallLog):
         settings = self.decoding
 
         def make_worker() -> Any:
-            decoder = self.make_decoder(settings.zone, settings.networks, settings.listeners)
-            self.worker = LocalWorker(self.paths.segments, decoder)
+            self.worker = self.make_worker(settings)
             return self.worker
 
         reader = CarryReader(self.paths)
@@ -129,6 +128,11 @@ class IndexedLog(SmallLog):
                 self.paths.spool, reader, self.clock, close_after_seconds=FOR_EVER_SECONDS, settings=settings
             )
         self.indexer = Indexer(self.paths, self.engine, make_worker, carries=reader, carry_writer=self.carry_writer)
+
+    def make_worker(self, settings: DecodingSettings | None = None) -> Any:
+        """One beside that of the indexer."""
+        used = settings or self.decoding
+        return LocalWorker(self.paths.segments, self.make_decoder(used.zone, used.networks, used.listeners))
 
     def stop_indexer(self) -> None:
         """The index process ends."""

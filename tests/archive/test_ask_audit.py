@@ -13,7 +13,7 @@ from archive.errors import ArchiveError, AskError, SpoolError
 from archive.local_rpc import LocalServer, call_local
 
 PASSWORD = "correct horse 1"
-UNAUDITED = {"setup_state", "who_am_i", "setup_secret", "metrics"}
+UNAUDITED = {"reindex_progress", "setup_state", "who_am_i", "setup_secret", "metrics"}
 """`setup_state` and `metrics` (test_status_losses.py) say nothing of anybody; the other two are held against the
 contract below."""
 WITHOUT_SESSION = {"log_in", "set_up", "setup_state", "metrics"}
@@ -67,7 +67,7 @@ def operations(shared: AskDesk) -> list[str]:
 
 def test_every_request_of_the_contract_is_tested_here(operations: list[str]) -> None:
     """A request that is new must be told here whether it may do without a record or a session."""
-    plain = {"status", "verify_last", "verify_now", "package_list", "log_out"}
+    plain = {"status", "verify_last", "verify_now", "package_list", "log_out", "reindex_start", "reindex_stop", "index_check"}
     assert set(operations) == {*ARGUMENTS, *UNAUDITED, *WITHOUT_SESSION, *plain}
 
 

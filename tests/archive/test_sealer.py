@@ -112,7 +112,7 @@ def test_a_death_at_every_step_is_continued_without_loss_or_fork(small_log: Smal
     from archive.verify.run import verify_archive
 
     for head in heads:
-        report = verify_archive(small_log.paths.directory, small_log.paths.head, checkpoint=head)
+        report = verify_archive(small_log.paths.directory, small_log.paths.head, checkpoints=[head])
         assert report.exit_code == 0, report.to_text()
 
 
@@ -164,7 +164,7 @@ def test_a_backward_clock_is_stated_and_sealing_goes_on(small_log: SmallLog) -> 
     sealer.run_once()
     leaf = leaves_of(small_log)[-1]
     assert leaf["kind"] == "clock"
-    assert int(leaf["from_unix_ns"]) - int(leaf["to_unix_ns"]) == 3610 * 10**9
+    assert int(leaf["step"]["from_unix_ns"]) - int(leaf["step"]["to_unix_ns"]) == 3610 * 10**9
 
 
 def test_bytes_that_no_leaf_covers_are_cut_at_the_next_start(small_log: SmallLog) -> None:

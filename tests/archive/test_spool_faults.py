@@ -12,7 +12,7 @@ import pytest
 
 import archive.spool as spool
 from archive.errors import SpoolError
-from archive.sealer import _is_abandoned
+from archive.sealing.spool_watch import _is_abandoned
 from archive.spool import SpoolWriter
 from archive.spool_format import MAX_FRAME_BODY_BYTES
 from archive.spool_read import count_spool_records, read_spool_file

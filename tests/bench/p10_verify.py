@@ -1,5 +1,5 @@
-"""P10: `phayan verify` against `sha256sum` of the same segment files, per core, and leaves per second at 1 KiB
-chunks."""
+"""P10: `phayan verify` against `sha256sum` of the same segment files, per core, leaves per second at 1 KiB chunks, and
+CPU seconds for a million units of records."""
 
 import os
 import resource
@@ -20,6 +20,7 @@ from archive.origin import ArchivePaths, create_log, default_paths
 from archive.sealer import Sealer, StreamEnd
 from archive.segment import utc_day
 from archive.spool_format import SpoolFile
+from tests.archive.verify.hand_made_log import HandMadeLog
 from tests.bench.contestants import RECEIVER_CORE
 from tests.bench.figure import Figure
 
@@ -27,6 +28,10 @@ TARGET_RATIO = 0.7
 TARGET_LEAVES_PER_SECOND = 50_000
 JOURNAL_BYTES = 1 << 30
 SMALL_LEAVES = 100_000
+TARGET_SECONDS_A_MILLION_UNITS = 1.5
+LINES_A_CHUNK = 20_000
+CHUNKS_OF_LINES = 50
+LINE_BYTES = 180
 PHAYAN = Path(sys.executable).parent / "phayan"
 
 
@@ -64,6 +69,29 @@ def _verify_seconds(paths: ArchivePaths) -> float:
     return _timed([str(PHAYAN), "verify", "--data", str(paths.directory)])
 
 
+ROOTS_PROGRAM = """
+import sys
+from pathlib import Path
+import archive.verify.chunk_payloads
+from archive.verify.run import verify_archive
+path = Path(sys.argv[1])
+report = verify_archive(path, Path(f"{path}.head"), records_roots=bool(sys.argv[2]))
+sys.exit(report.exit_code or bool(report.units) != bool(sys.argv[2]))
+"""
+
+
+def _build_records(directory: Path) -> Path:
+    """A log of chunks of lines, each line a unit, with all their roots."""
+    log = HandMadeLog(directory / "data")
+    random = np.random.default_rng(7)
+    for _ in range(CHUNKS_OF_LINES):
+        lines = [b"<13>" + random.bytes((LINE_BYTES - 4) // 2).hex().encode() for _ in range(LINES_A_CHUNK)]
+        leaf = log.append_records_chunk("collector", lines)
+        log.append_roots([(leaf, 0, [[line] for line in lines])])
+    log.publish()
+    return log.directory
+
+
 def figures(runs: int) -> Iterator[Figure]:
     """GB/s at three chunk sizes against sha256sum, then leaves/s."""
     for chunk_bytes in (4 << 20, 256 << 10, 32 << 10):
@@ -94,6 +122,22 @@ def figures(runs: int) -> Iterator[Figure]:
         )
         for _ in range(runs):
             figure.add_absolute(SMALL_LEAVES / _verify_seconds(paths))
+        yield figure
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    directory = Path(tempfile.mkdtemp(prefix="phayan-p10-"))
+    try:
+        log = _build_records(directory)
+        figure = Figure(
+            "P10",
+            "verify, records roots apart",
+            "CPU s per million units",
+            TARGET_SECONDS_A_MILLION_UNITS,
+            notes="the whole verification with the roots less the same without; lines of 180 bytes, 20,000 a chunk",
+        )
+        for _ in range(runs):
+            with_roots, without = (_timed([sys.executable, "-c", ROOTS_PROGRAM, str(log), flag]) for flag in ("1", ""))
+            figure.add_absolute((with_roots - without) * 1e6 / (LINES_A_CHUNK * CHUNKS_OF_LINES))
         yield figure
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -68,7 +68,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     appliance.configure()
     appliance.start()
     children = appliance.process_ids()
-    assert len(children) == 9
+    assert len(children) == 10
     assert appliance.process is not None
     appliance.process.kill()
     appliance.process.wait(10)

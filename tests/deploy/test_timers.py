@@ -12,7 +12,9 @@ from archive.spool import SpoolWriter
 from archive.spool_read import read_spool_file
 from deploy.config import Config
 from deploy.layout import Appliance
-from deploy.timers import VerifyTimer, seconds_until
+from deploy.timers import QUICK_SECONDS, Schedule, seconds_until
+from deploy.verify_timer import VerifyTimer
+from tests.clocks import ManualClock
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,38 @@ def test_the_result_is_a_record_in_the_system_stream(tmp_path: Path, damaged: bo
     assert [r["event"] for r in records] == ["verify_finished"]
     assert records[0]["exit_code"] == result["exit_code"]
     assert bool(records[0]["first_defects"]) == damaged
+
+
+def test_a_quick_result_says_that_it_is_one(tmp_path: Path) -> None:
+    paths = default_paths(tmp_path / "data")
+    create_log(paths, "phayan.test/timers", SystemClock())
+    writer = SpoolWriter(paths.spool, "system")
+    timer = VerifyTimer(Appliance(paths.directory, None, Config(), demo=False), writer, SystemClock())
+    quick, full = timer.verify("hourly", quick=True), timer.verify("nightly")
+    writer.close()
+    assert (quick["kind"], full["kind"]) == ("quick", "full")
+    assert full["index"]["state"] == "not checked", "there is no index process here"
+    assert full["index"]["problem"]
+
+
+def test_quick_ones_come_by_the_hour_and_a_full_one_at_night() -> None:
+    # 01:00 in Bangkok.
+    clock = ManualClock(unix_ns=int(datetime(2026, 11, 20, 18, tzinfo=UTC).timestamp()) * 10**9)
+    schedule = Schedule("02:30", "Asia/Bangkok", clock)
+    found = []
+    for minute in range(24 * 60 + 1):
+        kind = schedule.due()
+        if kind:
+            found.append((minute, kind))
+        clock.advance(60)
+    assert found[:4] == [(60, "quick"), (90, "full"), (150, "quick"), (210, "quick")]
+    assert [kind for _, kind in found].count("full") == 1
+    assert len(found) == 24
+
+
+def test_a_machine_that_slept_does_one_of_each_and_not_all_that_were_missed() -> None:
+    clock = ManualClock(unix_ns=int(datetime(2026, 11, 20, 18, tzinfo=UTC).timestamp()) * 10**9)
+    schedule = Schedule("02:30", "Asia/Bangkok", clock)
+    clock.advance(5 * QUICK_SECONDS)
+    assert schedule.due() == "full"
+    assert schedule.due() is None

@@ -64,7 +64,7 @@ def test_kill_of_each_process_under_load(tmp_path: Path, full_counts: bool) -> N
     report = verify_archive(appliance.directory, tmp_path / "office.head")
     assert report.exit_code == 0, report.to_text()
     for head in heads:
-        report = verify_archive(appliance.directory, tmp_path / "office.head", checkpoint=head)
+        report = verify_archive(appliance.directory, tmp_path / "office.head", checkpoints=[head])
         assert report.exit_code == 0, f"a head signed earlier is no prefix any more: {report.to_text()}"
     print(f"kills {dict(kills)}, answered {len(load.answered)} of {load.asked}, heads {len(heads)}")
 

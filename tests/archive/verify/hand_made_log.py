@@ -4,6 +4,7 @@ damage.
 
 import base64
 import hashlib
+import json
 import os
 import random
 import struct
@@ -11,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import rfc8785
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 ORIGIN = "phayan.example/test"
 FIRST_UNIX_NS = 1_795_000_000 * 1_000_000_000
 DAY_NS = 86_400 * 1_000_000_000
 STREAMS = ("collector", "radius", "audit")
+BOOT_ID = "6c1c3b1e-0000-4000-8000-000000000001"
 
 
 def node(left: bytes, right: bytes) -> bytes:
@@ -62,6 +68,67 @@ def put(path: Path, data: bytes) -> None:
     os.replace(temporary, path)
 
 
+def encode_chunk(payloads: list[bytes]) -> bytes:
+    """The stored frame of a chunk (docs/FORMAT.md, "Chunk and segment")."""
+    name = pa.dictionary(pa.int8(), pa.string())
+    n = len(payloads)
+    columns = {
+        "received_unix_ns": pa.array([FIRST_UNIX_NS] * n, pa.int64()),
+        "source_address": pa.array([bytes(16)] * n, pa.binary(16)),
+        "source_port": pa.array([1] * n, pa.uint16()),
+        "transport": pa.array(["udp"] * n).dictionary_encode().cast(name),
+        "listener": pa.array(["syslog/udp-5514"] * n).dictionary_encode().cast(name),
+        "truncated": pa.array([False] * n, pa.bool_()),
+        "payload": pa.array(payloads, pa.binary()),
+    }
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    compressor = zstandard.ZstdCompressor(write_checksum=True, write_content_size=True)
+    return compressor.compress(sink.getvalue().to_pybytes())
+
+
+def encode_part(leaf: int, generation: int, units: list[list[bytes]], *, checksum: bool = True) -> bytes:
+    """A part of a units file (docs/FORMAT.md, "Records roots")."""
+    lengths = [len(unit) for record in units for unit in record]
+    plain = struct.pack("<QIII", leaf, generation, len(units), len(lengths))
+    plain += b"".join(struct.pack("<I", number) for number in [*map(len, units), *lengths])
+    frame = zstandard.ZstdCompressor(write_checksum=checksum).compress(plain)
+    return struct.pack("<I", len(frame)) + frame
+
+
+def records_root(key: bytes, leaf: int, generation: int, units: list[bytes]) -> bytes:
+    """Each salt by itself, as it is written: AES-256 in ECB mode of one block."""
+    hashes = []
+    for number, unit in enumerate(units):
+        encryptor = Cipher(AES(key), ECB()).encryptor()  # noqa: S305
+        salt = encryptor.update(struct.pack(">QII", leaf, generation, number))
+        hashes.append(hashlib.sha256(b"\x00" + salt + unit).digest())
+    return root_of(hashes)
+
+
+@dataclass
+class HandMadeWitness:
+    """A witness by C2SP tlog-cosignature, cosignature/v1."""
+
+    name: str
+    seed: int = 5
+
+    def __post_init__(self) -> None:
+        self.key = Ed25519PrivateKey.from_private_bytes(random.Random(f"{self.name} {self.seed}").randbytes(32))
+        blob = b"\x04" + self.key.public_key().public_bytes_raw()
+        self.key_id = hashlib.sha256(self.name.encode() + b"\n" + blob).digest()[:4]
+        self.vkey = f"{self.name}+{self.key_id.hex()}+{base64.b64encode(blob).decode()}"
+
+    def cosign(self, checkpoint: bytes, seconds: int) -> bytes:
+        """The signature line with its newline."""
+        body = checkpoint[: checkpoint.index(b"\n\n") + 1]
+        signature = self.key.sign(b"cosignature/v1\ntime %d\n" % seconds + body)
+        blob = self.key_id + struct.pack(">Q", seconds) + signature
+        return f"\u2014 {self.name} {base64.b64encode(blob).decode()}\n".encode()
+
+
 @dataclass
 class HandMadeLog:
     """`directory` is DIR. Leaves are appended in memory; `publish` writes tree and heads like the sealer."""
@@ -69,6 +136,7 @@ class HandMadeLog:
     directory: Path
     seed: int = 1
     origin: str = ORIGIN
+    former: dict[str, str] | None = None
     leaves: list[bytes] = field(default_factory=list)
     _last: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
     _ends: dict[str, int] = field(default_factory=dict)
@@ -85,7 +153,13 @@ class HandMadeLog:
         put(self.log / "key.vkey", f"{self.vkey}\n".encode())
         self.now_unix_ns = FIRST_UNIX_NS
         certificate = hashlib.sha256(b"certificate").hexdigest()
-        self.append("key", vkey=self.vkey, package_certificate_sha256=certificate, unix_ns=str(self.now_unix_ns))
+        self.append(
+            "key",
+            vkey=self.vkey,
+            package_certificate_sha256=certificate,
+            unix_ns=str(self.now_unix_ns),
+            former=self.former,
+        )
 
     def append(self, kind: str, **fields: Any) -> int:
         self.leaves.append(rfc8785.dumps({"v": 1, "kind": kind, "log": self.origin, **fields}))
@@ -96,7 +170,7 @@ class HandMadeLog:
         return {
             "unix_ns": str(self.now_unix_ns),
             "monotonic_ns": str(self.now_unix_ns - FIRST_UNIX_NS),
-            "boot_id": "6c1c3b1e-0000-4000-8000-000000000001",
+            "boot_id": BOOT_ID,
         }
 
     def spool_fields(self, stream: str) -> dict[str, Any]:
@@ -149,6 +223,71 @@ class HandMadeLog:
     def append_heartbeat(self) -> int:
         return self.append("heartbeat", **self.clock())
 
+    def append_clock(self, *samples: tuple[bool, int | None], step: dict[str, str] | None = None) -> int:
+        """A sample for each (synchronised, offset_ns), a minute after the one before."""
+        found = []
+        for synchronised, offset_ns in samples:
+            self.now_unix_ns += 60_000_000_000
+            moment = {name: value for name, value in self.clock().items() if name != "boot_id"}
+            state = {"synchronised": synchronised, "offset_ns": offset_ns, "dispersion_ns": None, "source": "kernel"}
+            found.append(moment | state)
+        return self.append("clock", boot_id=BOOT_ID, step=step, samples=found)
+
+    def append_witnessed(self, witness: "HandMadeWitness", size: int, **changes: Any) -> int:
+        """An anchor leaf: `witness` saw the head of `size` leaves of this log."""
+        checkpoint = changes.pop("of", self).checkpoint(size).decode()
+        self.now_unix_ns += 10**9
+        seconds = self.now_unix_ns // 10**9
+        fields = {
+            "by": "witness",
+            "name": witness.name,
+            "checkpoint": checkpoint,
+            "unix_ns": str(seconds * 10**9),
+            "vkey": witness.vkey,
+            "evidence": witness.cosign(checkpoint.encode(), seconds).decode().removesuffix("\n"),
+        }
+        return self.append("anchor", **fields | changes)
+
+    def append_stamped(self, name: str, size: int, response: bytes, unix_ns: int, **changes: Any) -> int:
+        """An anchor leaf: the time stamp authority `name` stamped the head of `size` leaves."""
+        fields = {
+            "by": "timestamp_authority",
+            "name": name,
+            "checkpoint": self.checkpoint(size).decode(),
+            "unix_ns": str(unix_ns),
+            "vkey": "",
+            "evidence": base64.b64encode(response).decode(),
+        }
+        return self.append("anchor", **fields | changes)
+
+    def append_records_chunk(self, stream: str, payloads: list[bytes], **changes: Any) -> int:
+        """A chunk as docs/FORMAT.md describes it, of records with these payloads."""
+        return self.append_data(stream, encode_chunk(payloads), records=len(payloads), **changes)
+
+    def salt_key(self, folder: str) -> bytes:
+        """Key of the salts of a folder below `log/segments`, made at its first use."""
+        path = self.log / "segments" / folder / "salt.key"
+        if not path.exists():
+            put(path, self.random.randbytes(32))
+        return path.read_bytes()
+
+    def append_roots(self, parts: list[tuple[int, int, list[list[bytes]]]], **changes: Any) -> int:
+        """A records leaf and its units file: data leaf, generation and the units of each record."""
+        first = json.loads(self.leaves[parts[0][0]])
+        folder = first["segment"].rpartition("/")[0]
+        content, roots = b"", []
+        for leaf, generation, units in parts:
+            content += encode_part(leaf, generation, units)
+            key = self.salt_key(json.loads(self.leaves[leaf])["segment"].rpartition("/")[0])
+            flat = [unit for record in units for unit in record]
+            root = records_root(key, leaf, generation, flat).hex()
+            roots.append({"leaf": leaf, "generation": generation, "units": len(flat), "root": root})
+        file = f"{folder}/{len(self.leaves):012d}.units"
+        put(self.log / "segments" / file, content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        fields = {"stream": first["stream"], "file": file, "sha256": sha256, "roots": roots}
+        return self.append("records", **fields | changes)
+
     def fill(self, size: int) -> "HandMadeLog":
         """Leaves of every kind up to `size`, over two days and two segments of one day."""
         while len(self.leaves) < size:
@@ -166,8 +305,10 @@ class HandMadeLog:
     def checkpoint(self, size: int, leaves: list[bytes] | None = None) -> bytes:
         """The signed checkpoint of the first `size` leaves."""
         hashes = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in (leaves or self.leaves)[:size]]
-        root = base64.b64encode(root_of(hashes)).decode()
-        return self.sign(f"{self.origin}\n{size}\n{root}\n")
+        return self.sign_root(size, root_of(hashes))
+
+    def sign_root(self, size: int, root: bytes) -> bytes:
+        return self.sign(f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n")
 
     def sign(self, text: str) -> bytes:
         signature = base64.b64encode(self.key_id + self.key.sign(text.encode())).decode()

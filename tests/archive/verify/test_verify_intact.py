@@ -9,11 +9,11 @@ import pytest
 
 from archive.verify.report import Report
 from archive.verify.run import verify_archive
-from tests.archive.verify.hand_made_log import DAY_NS, FIRST_UNIX_NS, HandMadeLog, day_of, put, root_of
+from tests.archive.verify.hand_made_log import BOOT_ID, DAY_NS, FIRST_UNIX_NS, HandMadeLog, day_of, put, root_of
 
 
 def verify(log: HandMadeLog, checkpoint: bytes | None = None) -> Report:
-    return verify_archive(log.directory, log.head_path, checkpoint=checkpoint)
+    return verify_archive(log.directory, log.head_path, checkpoints=[checkpoint] if checkpoint else [])
 
 
 def statements(report: Report) -> set[str]:
@@ -50,7 +50,7 @@ def test_sound_archive_is_intact_and_its_content_is_stated(pristine: HandMadeLog
     assert report.streams["radius"].last_sequence == pristine._last["radius"][1]
     assert sum(summary.records for summary in report.streams.values()) == report.records
     assert (report.index, report.freshness) == ("not checked", "unproven")
-    assert {"freshness_unproven", "index_not_checked", "head_time_unknown"} == statements(report)
+    assert {"freshness_unproven", "index_not_checked", "head_time_unknown", "leaves_without_root"} == statements(report)
     assert "consistent, freshness unproven" in report.to_text()
     assert "index: not checked" in report.to_text()
     assert seen == [(256, 700), (512, 700), (700, 700)]
@@ -95,14 +95,44 @@ def test_large_chunks_are_hashed_in_pieces(tmp_path: Path) -> None:
 def test_outages_clock_changes_and_losses_are_stated(archive: HandMadeLog) -> None:
     interval = {"from_unix_ns": str(FIRST_UNIX_NS), "to_unix_ns": str(FIRST_UNIX_NS + 10**9), "boot_id": "b"}
     archive.append("outage", **interval, why="sealer_started", cut_bytes=12)
-    archive.append("clock", **interval)
+    step = {"from_unix_ns": str(FIRST_UNIX_NS), "to_unix_ns": str(FIRST_UNIX_NS - 10**9)}
+    archive.append_clock(step=step)
     archive.append_empty("audit", dropped={"syslog/udp-5514": 41}, torn_bytes=7)
     report = verify(archive.publish())
     assert_intact(report)
     assert report.outages == [{**interval, "why": "sealer_started", "cut_bytes": 12}]
-    assert report.clock_statements == [interval]
+    assert report.clock_statements == [{**step, "boot_id": BOOT_ID}]
     assert {"outage", "clock_back", "torn", "dropped"} <= statements(report)
     assert "41 at syslog/udp-5514" in report.to_text()
+
+
+def test_state_of_the_clock_is_summarised(archive: HandMadeLog) -> None:
+    archive.append_clock((True, 100), (True, -3_000), (False, None))
+    archive.append_heartbeat()
+    archive.append_clock((False, 2_000_000), (True, 50), (False, None))
+    report = verify(archive.publish())
+    assert_intact(report)
+    times = [s["unix_ns"] for leaf in (700, 702) for s in json.loads(archive.leaves[leaf])["samples"]]
+    assert report.clock == {
+        "samples": 6,
+        "largest_offset_ns": 2_000_000,
+        "unsynchronised_samples": 3,
+        "unsynchronised_intervals": 2,
+        "unsynchronised": [
+            {"from_unix_ns": times[2], "to_unix_ns": times[3], "samples": 2},
+            {"from_unix_ns": times[5], "to_unix_ns": times[5], "samples": 1},
+        ],
+    }
+    assert "3 of 6 samples, 2 intervals" in report.to_text()
+
+
+def test_times_that_decrease_between_leaves_are_a_statement(archive: HandMadeLog) -> None:
+    archive.append_data("audit", number=5)
+    archive.now_unix_ns -= 3_600 * 10**9
+    archive.append_data("audit", number=5)
+    report = verify(archive.publish())
+    assert_intact(report)
+    assert "times_backwards" in statements(report)
 
 
 def test_unsealed_spool_files_are_counted(archive: HandMadeLog) -> None:

@@ -31,7 +31,7 @@ TREE_AND_HEAD_FILES = [
 
 
 def verify(log: HandMadeLog, checkpoint: bytes | None = None) -> Report:
-    return verify_archive(log.directory, log.head_path, checkpoint=checkpoint)
+    return verify_archive(log.directory, log.head_path, checkpoints=[checkpoint] if checkpoint else [])
 
 
 def codes(report: Report) -> set[str]:
@@ -302,6 +302,8 @@ def append_and_verify(archive: HandMadeLog, append: Callable[[HandMadeLog], obje
     return [(defect.code, defect.leaf) for defect in verify(archive).defects]
 
 
+STEP = {"from_unix_ns": "2", "to_unix_ns": "1"}
+ROOT = {"leaf": 1, "generation": 0, "units": 1, "root": "0" * 64}
 SEALED_WRONGLY: dict[str, tuple[Callable[[HandMadeLog], object], str]] = {
     "sequence skipped": (lambda a: a.append_empty("audit", spool_sequence=9_999), "stream_sequence"),
     "sequence repeated": (
@@ -329,7 +331,7 @@ SEALED_WRONGLY: dict[str, tuple[Callable[[HandMadeLog], object], str]] = {
     "segment outside": (lambda a: a.append_data("audit", segment="../../../etc/passwd"), "segment_name"),
     "records over midnight": (lambda a: a.append_data("audit", first_unix_ns="1"), "segment_name"),
     "second key": (
-        lambda a: a.append("key", vkey=a.vkey, package_certificate_sha256="0" * 64, unix_ns="1"),
+        lambda a: a.append("key", vkey=a.vkey, package_certificate_sha256="0" * 64, unix_ns="1", former=None),
         "leaf_key",
     ),
     "unknown kind": (lambda a: a.append("purge"), "leaf_fields"),
@@ -343,6 +345,28 @@ SEALED_WRONGLY: dict[str, tuple[Callable[[HandMadeLog], object], str]] = {
     "stream name with a path": (lambda a: a.append_empty("../audit"), "leaf_fields"),
     "other log": (lambda a: a.append("heartbeat", **a.clock() | {"log": "x"}), "leaf_fields"),
     "other version": (lambda a: a.append("heartbeat", **a.clock() | {"v": 2}), "leaf_fields"),
+    "clock of old form": (
+        lambda a: a.append("clock", from_unix_ns="1", to_unix_ns="2", boot_id="b"),
+        "leaf_fields",
+    ),
+    "step with a field more": (lambda a: a.append_clock(step={**STEP, "boot_id": "b"}), "leaf_fields"),
+    "step that is no number": (lambda a: a.append_clock(step={**STEP, "to_unix_ns": 1}), "leaf_fields"),  # type: ignore[dict-item]
+    "sample that is not sure": (lambda a: a.append_clock((None, 1)), "leaf_fields"),  # type: ignore[arg-type]
+    "sample with half an offset": (lambda a: a.append_clock((True, "1")), "leaf_fields"),  # type: ignore[arg-type]
+    "samples that are no list": (lambda a: a.append("clock", boot_id="b", step=None, samples={}), "leaf_fields"),
+    "anchor without evidence": (lambda a: a.append("anchor", by="witness", name="x"), "leaf_fields"),
+    "records without roots": (
+        lambda a: a.append("records", stream="audit", file="x", sha256="0" * 64, roots=[]),
+        "leaf_fields",
+    ),
+    "root with a field more": (
+        lambda a: a.append("records", stream="audit", file="x", sha256="0" * 64, roots=[{**ROOT, "x": 1}]),
+        "leaf_fields",
+    ),
+    "root of half a generation": (
+        lambda a: a.append("records", stream="audit", file="x", sha256="0" * 64, roots=[{**ROOT, "generation": -1}]),
+        "leaf_fields",
+    ),
     "floating point": (lambda a: a.leaves.append(b'{"kind":"heartbeat","v":1.5}'), "leaf_format"),
     "names unsorted": (lambda a: a.leaves.append(b'{"v":1,"kind":"heartbeat"}'), "leaf_format"),
     "name twice": (lambda a: a.leaves.append(b'{"v":1,"v":1}'), "leaf_format"),

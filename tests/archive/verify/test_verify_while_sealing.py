@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import archive.verify.run as run
+import archive.verify.log_check as log_check
 from archive.verify.run import verify_archive
 from tests.archive.verify.hand_made_log import HandMadeLog, number_path, put
 
@@ -67,15 +67,15 @@ def test_head_replaced_between_reading_it_and_its_tiles(
     log = HandMadeLog(tmp_path / "data").fill(300).publish()
     left = [publications]
 
-    class OvertakenStore(run.TileStore):
+    class OvertakenStore(log_check.TileStore):
         def load_partial(self) -> list[str]:
             if left[0]:
                 left[0] -= 1
                 seal_more(log)
             return super().load_partial()
 
-    monkeypatch.setattr(run, "TileStore", OvertakenStore)
-    monkeypatch.setattr(run, "SNAPSHOT_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(log_check, "TileStore", OvertakenStore)
+    monkeypatch.setattr(log_check, "SNAPSHOT_PAUSE_SECONDS", 0)
     report = verify_archive(log.directory, log.head_path)
     assert (report.exit_code, report.defects) == (0, [])
     assert report.tree_size == 300 + 2 * publications
@@ -106,7 +106,7 @@ def test_tile_that_is_really_gone_is_a_defect_and_not_waited_for(
     log = HandMadeLog(tmp_path / "data").fill(300).publish()
     (log.log / "tile" / "0" / "001.p" / "44").unlink()
     pauses: list[float] = []
-    monkeypatch.setattr(run.time, "sleep", pauses.append)
+    monkeypatch.setattr(log_check.time, "sleep", pauses.append)
     [defect] = verify_archive(log.directory, log.head_path).defects
     assert (defect.code, defect.file) == ("tile_missing", "log/tile/0/001.p/44")
     assert len(pauses) <= 2

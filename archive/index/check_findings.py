@@ -1,0 +1,85 @@
+"""What a comparison of the index with the journal found, counted and said. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_PLACES = 100
+"""Places named in a result, which becomes a record; all are counted."""
+SAID = {
+    "leaf_missing": ("Leaf {leaf_index} is not in the index.", "ดัชนีค้นหาไม่มีใบที่ {leaf_index}"),
+    "leaf_twice": ("Leaf {leaf_index} is in the index twice.", "ดัชนีค้นหามีใบที่ {leaf_index} ซ้ำ"),
+    "leaf_differs": (
+        "Of leaf {leaf_index} the index says {names} other than the journal does.",
+        "ข้อมูลของใบที่ {leaf_index} ในดัชนีค้นหา ({names}) ไม่ตรงกับที่ผนึกไว้",
+    ),
+    "rows_missing": (
+        "Table {table} of the index lacks {count} rows of leaf {leaf_index}.",
+        "ตาราง {table} ของดัชนีค้นหาขาด {count} แถวของใบที่ {leaf_index}",
+    ),
+    "rows_extra": (
+        "Table {table} of the index has {count} rows too many of leaf {leaf_index}.",
+        "ตาราง {table} ของดัชนีค้นหามีแถวของใบที่ {leaf_index} เกินมา {count} แถว",
+    ),
+    "rows_differ": (
+        "Table {table} of the index has {count} rows of leaf {leaf_index} that differ from what is sealed.",
+        "ตาราง {table} ของดัชนีค้นหามี {count} แถวของใบที่ {leaf_index} ไม่ตรงกับที่ผนึกไว้",
+    ),
+    "query_differs": (
+        "A search of table {table} by a value of leaf {leaf_index} finds {count} rows with the engine's indexes and "
+        "{without} without.",
+        "การค้นหาตาราง {table} ด้วยค่าจากใบที่ {leaf_index} พบ {count} แถวเมื่อใช้ดัชนีของฐานข้อมูล แต่พบ {without} แถวเมื่อไม่ใช้",
+    ),
+    "row_not_found": (
+        "A search of table {table} does not find a row of leaf {leaf_index} by the row's own value.",
+        "การค้นหาตาราง {table} ไม่พบแถวของใบที่ {leaf_index} ด้วยค่าของแถวนั้นเอง",
+    ),
+}
+"""Sentence in English and in Thai of each `what` of a place."""
+
+
+@dataclass
+class Findings:
+    """Counts what was compared and what was not. A place is named once, whoever found it."""
+
+    leaves: int = 0
+    rows: int = 0
+    sampled_leaves: int = 0
+    sampled_rows: int = 0
+    sampled_queries: int = 0
+    missing: set[int] = field(default_factory=set)
+    missing_days: int = 0
+    uncompared: int = 0
+    problems: list[str] = field(default_factory=list)
+    _places: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, what: str, table: str, leaf_index: int, **values: Any) -> None:
+        """A defect: `what` is one of SAID, `values` fill its sentence."""
+        self._places.setdefault((table, leaf_index, what), values)
+
+    @property
+    def defects(self) -> int:
+        return len(self._places)
+
+    def messages(self, language: int) -> list[str]:
+        """Sentences of the first places in English (0) or Thai (1)."""
+        return [
+            SAID[what][language].format(table=table, leaf_index=leaf_index, **values)
+            for (table, leaf_index, what), values in list(self._places.items())[:MAX_PLACES]
+        ]
+
+    def values(self) -> dict[str, Any]:
+        """As JSON (docs/CONTRACT.md, "Verify")."""
+        places = list(self._places)[:MAX_PLACES]
+        return {
+            "leaves": self.leaves,
+            "rows": self.rows,
+            "sampled_leaves": self.sampled_leaves,
+            "sampled_rows": self.sampled_rows,
+            "sampled_queries": self.sampled_queries,
+            "missing_segments": self.missing_days + len(self.missing),
+            "uncompared_leaves": self.uncompared,
+            "defects": self.defects,
+            "messages": self.messages(0),
+            "messages_th": self.messages(1),
+            "places": [{"table": table, "leaf_index": index, "what": what} for table, index, what in places],
+        }

@@ -1,0 +1,1 @@
+"""C2SP tlog-witness: asking a witness for its cosignature, and being one for other logs."""

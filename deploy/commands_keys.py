@@ -1,0 +1,161 @@
+"""`phayan keys`: the log's signing keys, their public parts, a new log with new keys."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from archive.clock import SystemClock
+from archive.durable import make_directory, replace_file
+from archive.note import VerifierKey, parse_verifier_key
+from archive.origin import ArchivePaths
+from archive.policy import Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
+from archive.sealer import Sealer
+from archive.sealing.machine import remember_machine
+from archive.succession import KEY_CHANGED, REASONS, begin_new_log, former_folders, read_origin
+from deploy.anchor_trust import trust_of
+from deploy.config_keys import key_source
+from deploy.errors import DeployError
+from deploy.first_start import make_origin
+from deploy.layout import Appliance, open_appliance
+from deploy.options import config_option, data_option, format_option
+
+QUORUM_GROUP = "witnesses"
+
+
+@click.group("keys")
+def keys_command() -> None:
+    """Signing keys of the log: show, export, change, retire, trust-machine."""
+
+
+@keys_command.command("show")
+@format_option("table", "json")
+@data_option
+@config_option
+def show_command(output: str, data: str | None, config: str | None) -> None:
+    """The log's verifier key and certificate, and those of earlier logs."""
+    appliance = open_appliance(data, config)
+    logs = [_describe(appliance.paths.log, appliance.config.keys.source)]
+    for folder in reversed(former_folders(appliance.paths)):
+        logs.append(_describe(folder / "log", "kept" if any((folder / "keys").glob("*.pem")) else "retired"))
+    if output == "json":
+        click.echo(json.dumps({"format": 1, "logs": logs}, ensure_ascii=False))
+        return
+    for values in logs:
+        for name, value in values.items():
+            click.echo(f"{name:24} {value}")
+        click.echo("")
+
+
+@keys_command.command("export")
+@click.argument("directory", type=click.Path(file_okay=False))
+@data_option
+@config_option
+def export_command(directory: str, data: str | None, config: str | None) -> None:
+    """Write what an auditor needs to check this log into DIRECTORY: keys, certificate, policy. No private key."""
+    appliance = open_appliance(data, config)
+    target = Path(directory)
+    make_directory(target)
+    trust = trust_of(appliance)
+    files = {
+        "log.vkey": (appliance.paths.log / "key.vkey").read_bytes(),
+        "package.crt": (appliance.paths.log / "package.crt").read_bytes(),
+        "policy.txt": format_policy(make_policy(_log_key(appliance.paths), appliance)),
+    }
+    for authority in trust.authorities:
+        files[f"{authority.name}.pem"] = b"".join((*authority.roots, authority.issuer or b"", authority.signer or b""))
+    for name, content in files.items():
+        replace_file(target / name, content)
+    click.echo(f"{', '.join(files)} in {target}")
+
+
+@keys_command.command("change")
+@click.option("--origin", help="Name of the new log [default: made from the host's name]")
+@click.option("--why", type=click.Choice(REASONS), default=KEY_CHANGED, show_default=True, help="Why the old log ends")
+@click.option(
+    "--checkpoint",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Newest known checkpoint of the old log, where a witness or a report has a newer one than this machine",
+)
+@click.option("--yes", is_flag=True, help="Do not ask")
+@data_option
+@config_option
+def change_command(
+    origin: str | None, why: str, checkpoint: str | None, yes: bool, data: str | None, config: str | None
+) -> None:
+    """End this log and begin a new one with new keys. Its first leaf names the old one. Stop the appliance before."""
+    appliance = open_appliance(data, config)
+    paths, source = appliance.paths, key_source(appliance.config.keys, appliance.paths)
+    old = paths.origin()
+    if not yes:
+        click.confirm(f"End log {old} for ever and begin a new one?", abort=True)
+    if why == KEY_CHANGED:
+        # What was received is sealed by the key that was in force then.
+        sealer = Sealer(paths, source.load(old), head_interval_seconds=0)
+        try:
+            sealer.run_once(full_look=True)
+        finally:
+            sealer.close()
+    name = make_origin(origin, demo=appliance.demo)
+    known = Path(checkpoint).read_bytes() if checkpoint else None
+    begin_new_log(paths, source, name, why, SystemClock(), known=known)
+    remember_machine(paths)
+    click.echo(f"log {name} continues {old}, which is kept in {former_folders(paths)[-1]}")
+    click.echo("give its verifier key to your witnesses and auditors: `phayan keys export DIRECTORY`")
+
+
+@keys_command.command("retire")
+@click.option("--yes", is_flag=True, help="Do not ask")
+@data_option
+@config_option
+def retire_command(yes: bool, data: str | None, config: str | None) -> None:
+    """Destroy the private keys of logs that have ended. Their records stay verifiable."""
+    appliance = open_appliance(data, config)
+    folders = former_folders(appliance.paths)
+    if not folders:
+        raise DeployError("no log of this archive has ended; `phayan keys change` ends one")
+    if not yes:
+        click.confirm(f"Destroy the private keys of {len(folders)} ended logs for ever?", abort=True)
+    for folder in folders:
+        source = key_source(appliance.config.keys, appliance.paths)
+        source.destroy(read_origin(folder), folder / "keys")
+        click.echo(f"{read_origin(folder)}: retired")
+
+
+@keys_command.command("trust-machine")
+@data_option
+@config_option
+def trust_machine_command(data: str | None, config: str | None) -> None:
+    """Say that this machine and disk rightly continue the log, when no witness can be asked. Never after a restore."""
+    appliance = open_appliance(data, config)
+    appliance.paths.origin()
+    remember_machine(appliance.paths)
+    click.echo("this machine and disk are known from here on; the sealer signs at its next try, within a minute")
+
+
+def make_policy(log: VerifierKey, appliance: Appliance) -> Policy:
+    """What an auditor may demand of a checkpoint: our signature and, where witnesses are configured, one of theirs."""
+    trust = trust_of(appliance)
+    witnesses = tuple(PolicyWitness(f"w{n}", key) for n, key in enumerate(trust.witnesses, start=1))
+    if not witnesses:
+        return Policy((PolicyLog(log),), (), (), "none")
+    group = PolicyGroup(QUORUM_GROUP, 1, tuple(witness.name for witness in witnesses))
+    return Policy((PolicyLog(log),), witnesses, (group,), QUORUM_GROUP)
+
+
+def _log_key(paths: ArchivePaths) -> VerifierKey:
+    return parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
+
+
+def _describe(log: Path, private_keys: str) -> dict[str, Any]:
+    certificate = x509.load_pem_x509_certificate((log / "package.crt").read_bytes())
+    return {
+        "origin": (log / "origin").read_text(encoding="utf-8").strip(),
+        "verifier_key": (log / "key.vkey").read_text(encoding="utf-8").strip(),
+        "certificate_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
+        "certificate_until": certificate.not_valid_after_utc.date().isoformat(),
+        "private_keys": private_keys,
+    }
