@@ -192,6 +192,48 @@ WORDS: dict[str, tuple[str, str]] = {
     "verify.bytes": ("ขนาดข้อมูล", "Stored data"),
     "verify.root": ("แฮชราก", "Root hash"),
     "verify.record": ("ระเบียนของผลตรวจ", "Record of this result"),
+    "verify.kind": ("ชนิดการตรวจ", "Kind"),
+    "verify.kind_full": ("ตรวจทั้งหมด ทุกไบต์ (ทุกคืนหรือเมื่อสั่ง)", "Full: every byte (at night, or when asked)"),
+    "verify.kind_quick": (
+        "ตรวจด่วนรายชั่วโมง: ลายมือชื่อ ต้นไม้แฮช และรายการของวันล่าสุด",
+        "Quick, every hour: signatures, hash tree, the newest day's leaves",
+    ),
+    "verify.index": ("ดัชนีค้นหาเทียบกับข้อมูลที่ผนึก", "Index against sealed records"),
+    "verify.index_intact": ("ตรงกัน ({rows} แถว)", "They agree ({rows} rows)"),
+    "verify.index_not_checked": ("ไม่ได้ตรวจในครั้งนี้", "Not checked this time"),
+    "anchor.title": ("พยานภายนอก", "Witnesses outside"),
+    "anchor.lead": (
+        "สิ่งที่พยานภายนอกรับรองแล้ว ไม่มีใครแก้ไขได้โดยไม่ถูกตรวจพบ แม้แต่ผู้ดูแลที่ถือกุญแจ",
+        "What somebody outside has confirmed cannot be changed unnoticed, not even by whoever holds the key.",
+    ),
+    "anchor.who": ("ชื่อ", "Name"),
+    "anchor.kind": ("ชนิด", "Kind"),
+    "anchor.witness": ("พยาน (หน่วยงานอื่น)", "Witness (another office)"),
+    "anchor.timestamp_authority": ("ผู้ให้บริการประทับเวลา", "Time stamp authority"),
+    "anchor.last": ("รับรองล่าสุด", "Last confirmed"),
+    "anchor.never": ("ยังไม่เคย", "Never yet"),
+    "anchor.size": ("ถึงรายการที่", "Up to leaf"),
+    "anchor.state": ("สถานะ", "State"),
+    "anchor.answers": ("ตอบกลับปกติ", "Answers"),
+    "anchor.waiting": ("กำลังรอคำตอบแรก", "Waiting for its first answer"),
+    "anchor.none": (
+        "ยังไม่ได้ตั้งค่าพยานหรือผู้ให้บริการประทับเวลา จึงพิสูจน์ต่อบุคคลภายนอกไม่ได้ว่าข้อมูลไม่ถูกเขียนใหม่ทั้งชุด "
+        "ระหว่างนี้ให้เก็บค่าตรวจสอบด้านล่างไว้ภายนอกเป็นประจำ",
+        "No witness and no time stamp authority is configured: nothing proves to others that the whole log was not "
+        "written anew. Until then keep the checkpoint below elsewhere, regularly.",
+    ),
+    "clock.title": ("นาฬิกาของเครื่อง:", "Clock of this machine:"),
+    "clock.synchronised": ("เทียบเวลาแล้ว", "synchronised"),
+    "clock.unsynchronised": ("ไม่ได้เทียบเวลา", "not synchronised"),
+    "clock.offset": ("คลาดเคลื่อน", "off by"),
+    "keep.title": ("เก็บค่าตรวจสอบนี้ไว้นอกเครื่อง", "Keep this checkpoint elsewhere"),
+    "keep.text": (
+        "พิมพ์ ถ่ายรูป หรือส่งให้ผู้อำนวยการ หากภายหลังข้อมูลก่อนหน้านี้ถูกแก้ไข คำสั่ง phayan verify --checkpoint จะตรวจพบ",
+        "Print it, photograph it, or send it to the director. If anything before it is changed later, "
+        "`phayan verify --checkpoint` finds it.",
+    ),
+    "keep.qr": ("คิวอาร์โค้ดของค่าตรวจสอบ", "QR code of the checkpoint"),
+    "keep.download": ("ดาวน์โหลดค่าตรวจสอบ", "Download the checkpoint"),
     "verify.never": ("ยังไม่เคยตรวจสอบ", "Nothing has been verified yet"),
     "verify.defects": ("ข้อบกพร่อง", "Defects"),
     "verify.first_defects": (

@@ -13,6 +13,8 @@ AUTHORITY_LAG_SECONDS = 3 * 3_600.0
 """Time stamps come by the hour; two that are missed are a coincidence, three are not."""
 CLOCK_UNSYNCHRONISED_SECONDS = 900.0
 """A time daemon needs some minutes after a start."""
+CLOCK_OFFSET_SECONDS = 0.010
+"""The reference time of records may be wrong by this much."""
 VERIFY_QUICK_LAG_SECONDS = 3 * 3_600.0
 """The archive is verified every hour."""
 DISK_THRESHOLDS_PERCENT = (70, 85, 95)
@@ -70,6 +72,12 @@ ALARMS: dict[str, AlarmKind] = {
         "นาฬิกาของเครื่องนี้ไม่ได้เทียบเวลา",
         "Check chrony or the time service. Records are kept; nothing is purged until the clock is right.",
         "ตรวจ chrony หรือบริการเทียบเวลาและเซิร์ฟเวอร์เวลา ข้อมูลยังถูกเก็บ และจะไม่ลบข้อมูลจนกว่านาฬิกาจะถูกต้อง",
+    ),
+    "clock_offset": AlarmKind(
+        "The clock of this machine is wrong by more than 10 milliseconds.",
+        "นาฬิกาของเครื่องนี้คลาดเคลื่อนเกิน 10 มิลลิวินาที",
+        "Check chrony or the time service; the offset of every minute is sealed with the records.",
+        "ตรวจ chrony หรือบริการเทียบเวลา ค่าคลาดเคลื่อนทุกนาทีถูกผนึกไว้กับข้อมูลแล้ว",
     ),
     "kernel_drops": AlarmKind(
         "Datagrams were lost before they could be received.",

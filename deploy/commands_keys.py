@@ -8,6 +8,7 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from archive.anchor.outside_heads import newest_found
 from archive.clock import SystemClock
 from archive.durable import make_directory, replace_file
 from archive.note import VerifierKey, parse_verifier_key
@@ -19,10 +20,11 @@ from archive.succession import KEY_CHANGED, REASONS, begin_new_log, former_folde
 from deploy.anchor_trust import trust_of
 from deploy.config_keys import key_source
 from deploy.errors import DeployError
-from deploy.first_start import make_origin
 from deploy.layout import Appliance, open_appliance
 from deploy.options import config_option, data_option, format_option
 
+MAX_NUMBER_DIGITS = 4
+"""A longer number at the end of a name is part of the name, as in a random one."""
 QUORUM_GROUP = "witnesses"
 
 
@@ -73,12 +75,12 @@ def export_command(directory: str, data: str | None, config: str | None) -> None
 
 
 @keys_command.command("change")
-@click.option("--origin", help="Name of the new log [default: made from the host's name]")
+@click.option("--origin", help="Name of the new log [default: the old one's with the next number]")
 @click.option("--why", type=click.Choice(REASONS), default=KEY_CHANGED, show_default=True, help="Why the old log ends")
 @click.option(
     "--checkpoint",
     type=click.Path(exists=True, dir_okay=False),
-    help="Newest known checkpoint of the old log, where a witness or a report has a newer one than this machine",
+    help="Newest checkpoint of the old log that is known outside [default: what witnesses and copies answered last]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask")
 @data_option
@@ -99,8 +101,10 @@ def change_command(
             sealer.run_once(full_look=True)
         finally:
             sealer.close()
-    name = make_origin(origin, demo=appliance.demo)
+    name = origin or following_origin(old)
     known = Path(checkpoint).read_bytes() if checkpoint else None
+    if known is None and why != KEY_CHANGED:
+        known = newest_found(paths, _log_key(paths))
     begin_new_log(paths, source, name, why, SystemClock(), known=known)
     remember_machine(paths)
     click.echo(f"log {name} continues {old}, which is kept in {former_folders(paths)[-1]}")
@@ -134,6 +138,14 @@ def trust_machine_command(data: str | None, config: str | None) -> None:
     appliance.paths.origin()
     remember_machine(appliance.paths)
     click.echo("this machine and disk are known from here on; the sealer signs at its next try, within a minute")
+
+
+def following_origin(origin: str) -> str:
+    """`name-2` after `name`, `name-3` after that."""
+    name, dash, number = origin.rpartition("-")
+    if dash and number.isascii() and number.isdigit() and len(number) < MAX_NUMBER_DIGITS:
+        return f"{name}-{int(number) + 1}"
+    return f"{origin}-2"
 
 
 def make_policy(log: VerifierKey, appliance: Appliance) -> Policy:

@@ -63,9 +63,7 @@ def _finish(progress: dict[str, Any], output: str) -> None:
             f"{len(progress['days_done'])} days put in place"
         )
         for day in progress["days_kept"]:
-            click.echo(
-                f"  {day} keeps its rows: segments of that day are missing; ask `phayan verify` why"
-            )
+            click.echo(f"  {day} keeps its rows: segments of that day are missing; ask `phayan verify` why")
         if progress["problem"]:
             click.echo(f"  {progress['problem']}")
     sys.exit(0 if progress["state"] in ("finished", "none") else FAILED)

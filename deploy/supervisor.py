@@ -33,11 +33,13 @@ START_ORDER = (
 STOP_ORDER = (
     ("demo",),
     ("collector", "radius", "portal", "portal-redirect", "admin"),
-    ("accounts", "timers", "anchor"),
+    ("accounts", "timers"),
     ("ask",),
     ("sealer",),
+    ("anchor",),
 )
-"""Senders and receivers first, the sealer last, so that everything received is sealed when `phayan up` ends."""
+"""Senders and receivers first, then the sealer, so that everything received is sealed when `phayan up` ends; the last
+head is brought to the witnesses."""
 STOP_SECONDS = 30.0
 """A process that has not ended this long after SIGTERM is killed; the journal survives that."""
 FIRST_BACKOFF_SECONDS = 0.2

@@ -90,7 +90,7 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
                 # The clock is sampled while a full one runs, which may take long.
                 verifying = threading.Thread(target=_verify, args=(timer, kind), name="verify", daemon=True)
                 verifying.start()
-            state = {"next_verification_seconds": round(schedule.seconds_to_full())}
+            state: dict[str, Any] = {"next_verification_seconds": round(schedule.seconds_to_full())}
             if watch.last is not None:
                 state["clock"] = watch.last.values()
             write_run_report(appliance.paths.run, "timers", state)

@@ -20,6 +20,8 @@ SHOWN_DEFECTS = 10
 VERDICTS = {0: "intact", 1: "defect", 2: "could_not_run"}
 INDEX_CHECK_SECONDS = 3_600.0
 """How long the index process may take to compare itself with the journal."""
+FRESHNESS_CODES = ("anchored_by", "anchored", "freshness_unproven", "freshness_not_judged")
+"""Statements of the verifier that say up to where somebody outside has seen the log."""
 INDEX_NOT_CHECKED = "not checked"
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class VerifyTimer:
             started = time.monotonic()
             paths = self.appliance.paths
             report = verify_archive(paths.directory, paths.head, trust=verifier_trust(self.appliance), quick=quick)
-            index = {"state": INDEX_NOT_CHECKED} if quick else self._check_index()
+            index: dict[str, Any] = {"state": INDEX_NOT_CHECKED} if quick else self._check_index()
             exit_code = 1 if report.exit_code == 0 and index.get("defects") else report.exit_code
             message = report.could_not_run or (report.defects[0].message if report.defects else "")
             values = {
@@ -57,6 +59,10 @@ class VerifyTimer:
                 "records": report.records,
                 "bytes": report.bytes,
                 "freshness": report.freshness,
+                "freshness_text": {
+                    "en": [one.message for one in report.statements if one.code in FRESHNESS_CODES],
+                    "th": [one.message_th for one in report.statements if one.code in FRESHNESS_CODES],
+                },
                 "statements": [statement.message for statement in report.statements],
                 "defects": report.defect_count + index.get("defects", 0),
                 "first_defects": [asdict(defect) for defect in report.defects[:SHOWN_DEFECTS]],

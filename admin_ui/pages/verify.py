@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import segno
 from flask import Blueprint, current_app, g, redirect, render_template, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from admin_ui.language import fault_of, say
@@ -14,6 +16,7 @@ blueprint = Blueprint("verify", __name__)
 
 REFRESH_SECONDS = 2
 _FRESHNESS = ("unproven", "anchored")
+_ANCHOR_KINDS = {"witness": "anchor.witness", "timestamp_authority": "anchor.timestamp_authority"}
 _LEVELS = {0: "ok", 1: "bad", 2: "warn"}
 
 
@@ -31,10 +34,15 @@ def verify_page() -> str:
         fault = fault or fault_of(error, g.language)
     if state.result is not None and _unix_ns(last) < (state.finished_unix_ns or 0) - _INDEX_SLACK_NS:
         last = {**state.result, "time": format_iso(state.finished_unix_ns or 0, zone())}
+    try:
+        integrity = _shape_integrity(ask("integrity"))
+    except AskError:
+        integrity = None
     running = format_iso(state.started_unix_ns, zone()) if state.started_unix_ns else None
     return render_template(
         "verify.html",
         last=_shape(last) if last else None,
+        integrity=integrity,
         running=running,
         fault=fault,
         refresh_seconds=REFRESH_SECONDS if running else None,
@@ -43,6 +51,14 @@ def verify_page() -> str:
 
 _INDEX_SLACK_NS = 5_000_000_000
 """The record of a result is written just before the answer comes back."""
+
+
+@blueprint.get("/verify/checkpoint")
+def checkpoint_file() -> Response:
+    """The newest published checkpoint as a file to keep elsewhere; `phayan verify --checkpoint` takes it."""
+    found = ask("integrity")
+    headers = {"Content-Disposition": f'attachment; filename="{found["tree_size"]}.checkpoint"'}
+    return Response(found["checkpoint"], headers=headers, content_type="text/plain; charset=utf-8")
 
 
 @blueprint.post("/verify")
@@ -70,10 +86,15 @@ def _shape(last: dict[str, Any]) -> dict[str, Any]:
     }[known]
     # "Consistent, freshness unproven" would contradict a defect above it.
     freshness = str(last.get("freshness") or "") if known == 0 else ""
+    texts = (last.get("freshness_text") or {}).get(g.language) or [] if known == 0 else []
+    index = last.get("index") or {}
     return {
         "level": _LEVELS[known],
         "sentence": sentence,
-        "freshness_sentence": say(f"freshness.{freshness}", g.language) if freshness in _FRESHNESS else freshness,
+        "freshness_sentences": texts
+        or ([say(f"freshness.{freshness}", g.language)] if freshness in _FRESHNESS else []),
+        "kind_sentence": say("verify.kind_quick" if last.get("kind") == "quick" else "verify.kind_full", g.language),
+        "index_sentences": _index_sentences(index if isinstance(index, dict) else {}),
         "exit_code": exit_code,
         "exit_meaning": say(f"exit.{known}", g.language),
         "defects": [_shape_defect(defect) for defect in defects if isinstance(defect, dict)],
@@ -82,6 +103,33 @@ def _shape(last: dict[str, Any]) -> dict[str, Any]:
             name: last.get(name)
             for name in ("time", "seconds", "tree_size", "records", "bytes", "root", "leaf_index", "row")
         },
+    }
+
+
+def _index_sentences(index: dict[str, Any]) -> list[str]:
+    """What the index process found when it compared itself with the journal."""
+    if index.get("state") != "checked":
+        return [say("verify.index_not_checked", g.language)]
+    if not index.get("defects"):
+        rows = f"{int(index.get('rows') or 0):,}"
+        return [say("verify.index_intact", g.language, rows=rows)]
+    return index.get("messages_th" if g.language == "th" else "messages") or []
+
+
+def _shape_integrity(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "anchors": [
+            {
+                **anchor,
+                "kind_name": say(_ANCHOR_KINDS[anchor["kind"]], g.language),
+                "level": "ok" if anchor["last"] and not anchor["problem"] else "warn",
+            }
+            for anchor in found["anchors"]
+        ],
+        "clock": found["clock"],
+        "checkpoint": found["checkpoint"],
+        # The library's SVG holds the text as black squares only.
+        "picture": Markup(segno.make(found["checkpoint"], error="m").svg_inline(border=2, omitsize=True)),  # noqa: S704
     }
 
 

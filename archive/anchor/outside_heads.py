@@ -11,12 +11,13 @@ import secrets
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from archive.anchor.judgement import COPY, WITNESS, OutsideHead
-from archive.errors import ArchiveStateError
-from archive.note import MAX_NOTE_BYTES
+from archive.errors import ArchiveError, ArchiveStateError
+from archive.note import MAX_NOTE_BYTES, VerifierKey, open_checkpoint
 from archive.origin import ArchivePaths
 
 WANTED_FILE = "heads-wanted"
@@ -90,6 +91,21 @@ def read_found(paths: ArchivePaths, nonce: str) -> list[OutsideHead] | None:
         return None
     heads = [_head_of(source) for source in found["sources"]]
     return None if None in heads else [head for head in heads if head is not None]
+
+
+def newest_found(paths: ArchivePaths, key: VerifierKey) -> bytes | None:
+    """The largest head of ours in the last answer, whoever asked; None without any."""
+    found = _read(paths.run / FOUND_FILE) or {}
+    newest: tuple[int, bytes] | None = None
+    for source in found.get("sources") or ():
+        head = _head_of(source)
+        if head is None or head.checkpoint is None:
+            continue
+        note = head.checkpoint.encode("utf-8", "replace")
+        with suppress(ArchiveError):
+            size = open_checkpoint(note, key).size
+            newest = max(newest or (size, note), (size, note))
+    return newest[1] if newest is not None else None
 
 
 def answer_wanted(

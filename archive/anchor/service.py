@@ -27,8 +27,9 @@ REPORT_SECONDS = 2.0
 WANTED_SECONDS = 0.25
 """How often it is looked whether the sealer wants heads: its start waits for them."""
 THIN_OUT_SECONDS = 3600.0
-ENDING_SECONDS = 2.0
-"""A thread that waits for a peer is left to end with the process; what it has done is durable."""
+ENDING_SECONDS = 5.0
+"""For the last head to be cosigned. A thread that still waits for a peer then is left to end with the process; what it
+has done is durable."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class Target(Protocol):
     def name(self) -> str: ...
 
     def step(self) -> float: ...
+
+    def finish(self) -> None: ...
 
     def fail(self, error: Exception) -> None: ...
 
@@ -87,8 +90,9 @@ class AnchorService:
             if stop.wait(REPORT_SECONDS):
                 break
             self._check_log()
+        ending = self.clock.monotonic_ns() + int(ENDING_SECONDS * NS)
         for thread in threads:
-            thread.join(ENDING_SECONDS / len(threads))
+            thread.join(max(0.0, (ending - self.clock.monotonic_ns()) / NS))
 
     def keep_house(self) -> None:
         """Write the run report; once an hour remove copies that are too many."""
@@ -142,6 +146,10 @@ def run_target(target: Target, stop: threading.Event) -> None:
             target.fail(error)
             seconds = POLL_SECONDS
         stop.wait(min(seconds, POLL_SECONDS))
+    try:
+        target.finish()
+    except Exception:
+        log.exception("%s %s", target.kind, target.name)
 
 
 def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Clock | None = None) -> AnchorService:

@@ -75,6 +75,9 @@ class StampQueue:
             self.fail(error)
         return POLL_SECONDS
 
+    def finish(self) -> None:
+        """Nothing: what is due is in the queue, which outlives the process."""
+
     def fail(self, error: Exception) -> None:
         """Say what went wrong and wait longer each time."""
         if self._problem != str(error):

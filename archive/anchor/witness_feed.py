@@ -72,6 +72,12 @@ class WitnessFeed:
             self.fail(error)
         return self._backoff.seconds_left(self._clock.monotonic_ns())
 
+    def finish(self) -> None:
+        """Bring it the last head before the process ends, pause or not; one that failed last is not tried again."""
+        if not self._backoff.failures:
+            self._backoff = Backoff()
+            self.step()
+
     def fail(self, error: Exception) -> None:
         """Say what went wrong and wait longer each time."""
         if self._problem != str(error):

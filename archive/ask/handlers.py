@@ -162,6 +162,9 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         # Numbers of the appliance itself and of no record, read every few seconds: neither a session nor a record.
         return {**desk.status.read_metrics(desk.alarms.standing(desk.zone)), "demo": desk.demo}
 
+    def integrity(actor: Actor, arguments: Arguments) -> Any:
+        return desk.status.read_integrity()
+
     def verify_last(actor: Actor, arguments: Arguments) -> Any:
         return desk.status.last_verification()
 
@@ -227,6 +230,7 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         "package_fetch": _audited(desk, "package_fetch", package_fetch),
         "status": _audited(desk, "status", status),
         "metrics": metrics,
+        "integrity": _audited(desk, "integrity", integrity),
         "verify_last": _audited(desk, "verify_last", verify_last),
         "verify_now": _audited(desk, "verify_now", verify_now),
         "reindex_start": _audited(desk, "reindex_start", reindex_start),

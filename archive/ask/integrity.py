@@ -6,6 +6,7 @@ from typing import Any
 
 from archive.alarms import (
     AUTHORITY_LAG_SECONDS,
+    CLOCK_OFFSET_SECONDS,
     CLOCK_UNSYNCHRONISED_SECONDS,
     VERIFY_QUICK_LAG_SECONDS,
     WITNESS_LAG_SECONDS,
@@ -112,9 +113,15 @@ class IntegrityReader:
 
     def _clock(self, timers: dict[str, Any], now_ns: int) -> list[Condition]:
         sample = timers.get("clock")
-        if not isinstance(sample, dict) or sample.get("synchronised"):
+        if not isinstance(sample, dict):
             self._synchronised_ns = now_ns
             return []
+        if sample.get("synchronised"):
+            self._synchronised_ns = now_ns
+            offset_ns = sample.get("offset_ns") or 0
+            if abs(offset_ns) <= CLOCK_OFFSET_SECONDS * NS:
+                return []
+            return [Condition("clock_offset", "clock", f"{offset_ns / 1e6:+.1f} ms; {sample.get('source')}")]
         seconds = (now_ns - self._synchronised_ns) / NS
         if seconds <= CLOCK_UNSYNCHRONISED_SECONDS:
             return []

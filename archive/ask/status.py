@@ -14,7 +14,7 @@ from archive.ask.listener_status import read_listeners, read_warnings, sum_losse
 from archive.ask.silence import Silent, SilentSources
 from archive.ask.stream_counts import StreamCount, count_streams
 from archive.clock import Clock
-from archive.index.checkpoint import read_checkpoint
+from archive.index.checkpoint import read_checkpoint, read_checkpoint_note
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
 from archive.origin import ArchivePaths
@@ -105,6 +105,17 @@ class StatusReader:
             "loss_sums": sum_losses(self._engine, now),
             "integrity": self._integrity.read(processes, now),
             "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
+        }
+
+    def read_integrity(self) -> dict[str, Any]:
+        """`integrity`, with the published checkpoint as text: what to keep elsewhere."""
+        note, checkpoint = read_checkpoint_note(self._paths)
+        return {
+            "format": STATUS_FORMAT,
+            "log": checkpoint.origin,
+            "tree_size": checkpoint.size,
+            "checkpoint": note.decode(),
+            **self._integrity.read(self.read_processes(), self._clock.unix_ns()),
         }
 
     def read_metrics(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:

@@ -99,10 +99,7 @@ class CountCheck:
                 self._findings.add("rows_extra", table, int(row["leaf_index"]), count=int(row["n"]))
 
     def _is_missing(self, leaf_index: int) -> bool:
-        is_missing = self._run.is_missing(self._run.leaves.leaf(leaf_index))
-        if is_missing:
-            self._findings.missing.add(leaf_index)
-        return is_missing
+        return self._run.is_missing(leaf_index, self._run.leaves.leaf(leaf_index))
 
     def _pass_over(self) -> None:
         """Which days of which streams are gone altogether, and which days a reindex kept."""
@@ -114,10 +111,7 @@ class CountCheck:
         )
         gone = [one for one in days if not (self._run.paths.segments / one["stream"] / one["day"]).exists()]
         # Believed of the journal only: a counter in the index alone keeps no day from being compared.
-        kept = {one["day"] for one in days if one["lost"] and self._is_lost(int(one["lost_leaf"]))}
+        kept = {one["day"] for one in days if one["lost"] and self._is_missing(int(one["lost_leaf"]))}
         self._findings.missing_days = sum(int(one["n"]) for one in gone)
         self._findings.uncompared = sum(int(one["n"]) for one in days if one in gone or one["day"] in kept)
         self._passed_over = {"kept": sorted(kept), "gone": [f"{one['stream']}/{one['day']}" for one in gone]}
-
-    def _is_lost(self, leaf_index: int) -> bool:
-        return self._run.is_missing(self._run.leaves.leaf(leaf_index))

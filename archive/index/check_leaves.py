@@ -51,7 +51,7 @@ class LeafCheck:
     def _ranges(self) -> list[tuple[int, int]]:
         recent = max(0, self._run.next_leaf - RECENT_LEAVES)
         older = range(0, recent, RANGE_LEAVES)
-        drawn = random.Random(self._run.seed).sample(older, min(OLDER_RANGES, len(older)))
+        drawn = random.Random(self._run.seed).sample(older, min(OLDER_RANGES, len(older)))  # noqa: S311 - a sample
         ranges = [(first, min(first + RANGE_LEAVES, recent)) for first in sorted(drawn)]
         starts = range(recent, self._run.next_leaf, LEAVES_A_READ)
         return ranges + [(first, min(first + LEAVES_A_READ, self._run.next_leaf)) for first in starts]

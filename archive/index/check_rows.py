@@ -16,6 +16,11 @@ SEQUENCE_GAPS = ("sequence_gap", "sequence_unusable")
 OF_LEAVES_BEFORE = {"logs": {"repeated"}}
 """Columns that follow from leaves before."""
 
+_OF_LEAF = (
+    "leaf_index = {leaf:UInt64} AND received >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
+    "AND received <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"
+)
+
 
 class Difference(NamedTuple):
     """Rows that only the journal tells of, and rows that only the index has, its late ones left out."""
@@ -46,29 +51,40 @@ class RowComparison:
                 parts.append(_as_schema(rows.append_column("log", origin), schema))
         return _without_gaps(pa.concat_tables(parts), table, gaps_of)
 
+    def tables_of(self, leaf_index: int, leaf: dict[str, Any]) -> set[str]:
+        """Tables in which the index has rows of the leaf."""
+        rows = self._engine.query(
+            " UNION ALL ".join(
+                f"SELECT '{table}' AS name FROM {{db}}.{table} WHERE {_OF_LEAF} LIMIT 1" for table in SCHEMAS
+            ),
+            _place(leaf_index, leaf),
+        )
+        return {row["name"] for row in rows}
+
     def difference(
         self, table: str, leaf_index: int, leaf: dict[str, Any], decoded: pa.Table, gaps_of: tuple[str, ...]
     ) -> Difference:
         """What the index has now, against `decoded`."""
         schema = self._schemas[table]
         names = ", ".join(f"`{name}`" for name in schema.names)
-        place = {
-            "leaf": leaf_index, "first": int(leaf["first_unix_ns"]), "last": int(leaf["last_unix_ns"]), "table": table,
-        }  # fmt: skip
-        stored = self._engine.query_table(
-            f"SELECT {names} FROM {{db}}.{table} WHERE leaf_index = {{leaf:UInt64}} "
-            "AND received >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
-            "AND received <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')",
-            place,
-        )
-        late = self._engine.query(
+        place = _place(leaf_index, leaf)
+        stored = self._engine.query_table(f"SELECT {names} FROM {{db}}.{table} WHERE {_OF_LEAF}", place)
+        missing, extra = _count_differences(decoded, _without_gaps(_as_schema(stored, schema), table, gaps_of))
+        return Difference(missing, extra - self._late(table, leaf_index) if extra else 0)
+
+    def _late(self, table: str, leaf_index: int) -> int:
+        """Rows that leaves after it brought."""
+        (late,) = self._engine.query(
             "SELECT sum(arraySum(arrayMap((t, l, n) -> if(t = {table:String} AND l = {leaf:UInt64}, n, 0), "
             "late_tables, late_leaves, late_counts))) AS n FROM {db}.leaves "
             "WHERE leaf_index > {leaf:UInt64} AND has(late_leaves, {leaf:UInt64})",
-            place,
+            {"table": table, "leaf": leaf_index},
         )
-        missing, extra = _count_differences(decoded, _without_gaps(_as_schema(stored, schema), table, gaps_of))
-        return Difference(missing, extra - int(late[0]["n"] or 0))
+        return int(late["n"] or 0)
+
+
+def _place(leaf_index: int, leaf: dict[str, Any]) -> dict[str, int]:
+    return {"leaf": leaf_index, "first": int(leaf["first_unix_ns"]), "last": int(leaf["last_unix_ns"])}
 
 
 def _compared_schema(table: str) -> pa.Schema:

@@ -53,6 +53,10 @@ class CheckRun:
             time.sleep(QUIET_PAUSE_SECONDS)
         raise NotQuietError
 
-    def is_missing(self, leaf: dict[str, Any]) -> bool:
-        """Whether the segment of a leaf is gone."""
-        return "segment" in leaf and not (self.paths.segments / leaf["segment"]).exists()
+    def is_missing(self, leaf_index: int, leaf: dict[str, Any]) -> bool:
+        """Whether the segment of a leaf is gone; then it is counted, unless its whole day is, which is counted once."""
+        if "segment" not in leaf or (segment := self.paths.segments / leaf["segment"]).exists():
+            return False
+        if segment.parent.exists():
+            self.findings.missing.add(leaf_index)
+        return True

@@ -8,6 +8,7 @@ GET_ADDRESSES = {
     "record.record_page": ["/record/0/0", "/record/0/0?check=1"],
     "record.record_proof": ["/record/0/0/proof"],
     "verify.verify_page": ["/verify"],
+    "verify.checkpoint_file": ["/verify/checkpoint"],
     "packages.packages_page": ["/packages", "/packages?created=p1"],
     "packages.package_download": ["/packages/p1/download"],
     "status.status_page": ["/status"],

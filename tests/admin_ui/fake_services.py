@@ -273,6 +273,23 @@ class FakeAsk:
             "tlog_proof": "c2sp.org/tlog-proof@v1\nindex 0\n",
         }
 
+    def do_integrity(self, arguments: dict[str, Any]) -> Any:
+        anchor = {"kind": "witness", "name": self.text, "age_seconds": 5.0, "queue": 0, "interval_seconds": 0}
+        return {
+            "format": 1,
+            "log": self.text,
+            "tree_size": 7,
+            "checkpoint": f"{self.text}\n7\nAAAA\n",
+            "signing_refused": None,
+            "leaves_waiting_for_records_root": 0,
+            "anchors": [
+                {**anchor, "last": MOMENT, "tree_size": 6, "problem": None},
+                {**anchor, "kind": "timestamp_authority", "last": None, "tree_size": 0, "problem": self.text},
+            ],
+            "clock": {"synchronised": True, "offset_ns": -1_500_000, "dispersion_ns": 0, "source": self.text},
+            "verifications": {},
+        }
+
     def do_verify_last(self, arguments: dict[str, Any]) -> Any:
         return self.last_verification
 

@@ -362,3 +362,30 @@ def test_demo_data_is_labelled_on_every_page(make_pages: MakePages) -> None:
         if answer.mimetype == "text/html":
             assert "ข้อมูลสาธิต" in answer.text
     assert "ข้อมูลสาธิต" in pages.get("/nothing").text
+
+
+def test_integrity_shows_who_outside_has_seen_the_log(make_pages: MakePages) -> None:
+    last = {
+        "exit_code": 0, "kind": "quick", "time": MOMENT, "defects": 0, "freshness": "unchanged up to leaf 6",
+        "freshness_text": {"th": ["6 รายการแรกตรงกับที่พยานเห็น"], "en": ["The first 6 leaves are those that w saw"]},
+        "index": {"state": "checked", "rows": 12_345, "defects": 0}, "leaf_index": 9, "row": 0,
+    }  # fmt: skip
+    pages = make_pages(FakeAsk(last_verification=last, text="witness.example/office"))
+    pages.sign_in()
+    text = pages.get("/verify").text
+    assert "6 รายการแรกตรงกับที่พยานเห็น" in text
+    assert "ตรวจด่วนรายชั่วโมง" in text
+    assert "ตรงกัน (12,345 แถว)" in text
+    assert text.count("witness.example/office") >= 3
+    assert "ยังไม่เคย" in text
+    assert "-1.5" in text
+    assert "<svg" in text
+    english = pages.get("/verify?lang=en").text
+    assert "The first 6 leaves are those that w saw" in english
+    assert "Witness (another office)" in english
+
+
+def test_the_checkpoint_is_a_file_to_keep(pages: Pages) -> None:
+    answer = pages.get("/verify/checkpoint")
+    assert answer.text == pages.ask.do_integrity({})["checkpoint"]
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="7.checkpoint"'

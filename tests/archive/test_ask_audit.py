@@ -67,7 +67,17 @@ def operations(shared: AskDesk) -> list[str]:
 
 def test_every_request_of_the_contract_is_tested_here(operations: list[str]) -> None:
     """A request that is new must be told here whether it may do without a record or a session."""
-    plain = {"status", "verify_last", "verify_now", "package_list", "log_out", "reindex_start", "reindex_stop", "index_check"}
+    plain = {
+        "status",
+        "verify_last",
+        "verify_now",
+        "package_list",
+        "log_out",
+        "reindex_start",
+        "reindex_stop",
+        "integrity",
+        "index_check",
+    }
     assert set(operations) == {*ARGUMENTS, *UNAUDITED, *WITHOUT_SESSION, *plain}
 
 

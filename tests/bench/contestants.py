@@ -7,14 +7,27 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from archive.chunk import decode_chunk
 from archive.clock import SystemClock
+from archive.decoder import Units
+from archive.errors import ArchiveStateError, AskError
 from archive.index.checkpoint import read_checkpoint
+from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
-from archive.origin import create_log, default_paths
+from archive.local_rpc import call_local
+from archive.origin import ArchivePaths, create_log, default_paths
+from archive.segment import read_stored_chunk
 from archive.tree import TreeReader
+from archive.unit_report import report_units
+from collector.wire.flows import FlowDecoder
 from tests.appliance import free_port
 
 RECEIVER_CORE, SENDER_CORE = 0, 1
@@ -118,6 +131,35 @@ class Phayan(Contestant):
             return 0
         return max(0, total - 1)
 
+    def seal_roots(self, decoder: FlowDecoder | None = None, seconds: float = 300) -> tuple[int, float]:
+        """Tell the sealer where the units of all its chunks lie, as the decode worker does, and wait until every chunk
+        has a sealed root. Returns the units, and the CPU seconds that telling them apart took beside decoding: none for
+        lines, of which each is one."""
+        size = read_checkpoint(self.paths).size
+        reader = TreeReader(self.paths.log, size)
+        leaves = [(index, decode_leaf(reader.leaf(index))) for index in range(size)]
+        chosen = [(index, leaf) for index, leaf in leaves if leaf.get("stream") == "collector" and "segment" in leaf]
+        units, cutting = 0, 0.0
+        for index, leaf in chosen:
+            found, count, spent = _units_of(self.paths, index, leaf, decoder)
+            report_units(self.paths.inbox / "units", index, found)
+            units += count
+            cutting += spent
+        self._wait(lambda: self._rooted() >= len(chosen), seconds, "every chunk has a records root")
+        return units, cutting
+
+    def _rooted(self) -> int:
+        """Chunks with a root in a leaf that a signed checkpoint covers."""
+        with suppress(AskError, ArchiveStateError):
+            call_local(self.paths.run / "sealer.sock", "seal_records_roots")
+        checkpoint = read_checkpoint(self.paths)
+        reader = TreeReader(self.paths.log, checkpoint.size)
+        try:
+            leaves = [decode_leaf(reader.leaf(index)) for index in range(checkpoint.size)]
+        except FileNotFoundError:
+            return 0
+        return len({root["leaf"] for leaf in leaves if leaf["kind"] == "records" for root in leaf["roots"]})
+
     def journal_bytes(self) -> int:
         return sum(p.stat().st_size for p in self.paths.segments.rglob("*.seg"))
 
@@ -127,6 +169,27 @@ class Phayan(Contestant):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"not within {seconds} s: {what}; {(self.directory / 'log').read_text()[-2000:]}")
             time.sleep(0.25)
+
+
+def _units_of(
+    paths: ArchivePaths, index: int, leaf: dict[str, Any], decoder: FlowDecoder | None
+) -> tuple[list[Units], int, float]:
+    """What the decode worker reports of a leaf, how many units that makes, and the CPU seconds of telling them apart:
+    the leaf is decoded with units and without."""
+    chunk = decode_chunk(read_stored_chunk(paths.segments, stored_chunk(leaf)))
+    if decoder is None:
+        return [], chunk.num_rows, 0.0
+    table = chunk.append_column("row", pa.array(range(chunk.num_rows), pa.uint32()))
+    table = table.append_column("realm", pa.array(["main"] * chunk.num_rows))
+    flows = table.filter(pc.starts_with(table.column("listener").cast(pa.string()), "netflow"))
+    spent = []
+    for one in (FlowDecoder(), decoder):
+        before = time.process_time()
+        decoded = one.decode(one.initial_state(), index, flows)
+        spent.append(time.process_time() - before)
+    found = [units for units in (decoded.units, decoded.late_units) if units is not None]
+    whole = chunk.num_rows - flows.num_rows
+    return found, sum(len(units.row) for units in found) + whole, spent[1] - spent[0]
 
 
 class Rsyslogd(Contestant):
