@@ -15,7 +15,7 @@ from archive.durable import make_directory, replace_file, sync_directory
 from archive.errors import ArchiveStateError
 from archive.head import HeadFile
 from archive.key_source import KeySource
-from archive.note import open_checkpoint, parse_verifier_key
+from archive.note import VerifierKey, open_checkpoint, parse_verifier_key, split_note
 from archive.origin import ArchivePaths, FormerLog, create_log
 
 KEY_CHANGED, RESTORED = "key_changed", "restored"
@@ -46,7 +46,7 @@ def begin_new_log(
     head = HeadFile(paths.head, key)
     try:
         note = known if known is not None else _newest_note(paths)
-        open_checkpoint(note, key)
+        note = _own_note(note, key)
         following = _next_paths(paths)
         _remove_half_made(following)
         former = FormerLog(key.name, vkey, note.decode("utf-8"), why)
@@ -96,6 +96,14 @@ def _newest_note(paths: ArchivePaths) -> bytes:
         if path.exists():
             return path.read_bytes()
     raise ArchiveStateError(f"neither {paths.head} nor a published checkpoint is there", code="head_missing")
+
+
+def _own_note(note: bytes, key: VerifierKey) -> bytes:
+    """The note with our signature alone; a witness hands it out with its own. Raises ArchiveError."""
+    open_checkpoint(note, key)
+    body, signatures = split_note(note)
+    ours = next(line for line in signatures if (line.name, line.key_id) == (key.name, key.key_id))
+    return body + f"\n{ours.text()}\n".encode()
 
 
 def _next_paths(paths: ArchivePaths) -> ArchivePaths:

@@ -27,6 +27,10 @@ class WitnessSettings(Section):
         default="", max_length=255, validate_default=True, description="Name in its key; empty: whatever the key says"
     )
 
+    ca_file: str = Field(
+        default="", description="PEM file of who issued its https certificate; empty: whom the system trusts"
+    )
+
     _check = field_validator("url")(_check_url)
 
     @field_validator("vkey")

@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AnchorSettings:
-    """What to anchor with. `witnesses`: address and key."""
+    """What to anchor with. `witnesses`: address, key and the file of its certificate's authority, if any."""
 
-    witnesses: Sequence[tuple[str, WitnessKey]] = ()
+    witnesses: Sequence[tuple[str, WitnessKey, Path | None]] = ()
     authorities: Sequence[Authority] = ()
     copies: Sequence[Path] = ()
     timestamp_interval_seconds: int = 3600
@@ -159,7 +159,7 @@ def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Cl
     published = PublishedLog(paths)
     store = AnchorStore(paths, clock)
     store.open(published.key)
-    clients = [(key, WitnessClient(url, key)) for url, key in settings.witnesses]
+    clients = [(key, WitnessClient(url, key, ca_file=ca_file)) for url, key, ca_file in settings.witnesses]
     sources: list[HeadSource] = [WitnessSource(key.name, client) for key, client in clients]
     sources += [CopySource(path) for path in settings.copies]
     return AnchorService(

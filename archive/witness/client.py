@@ -5,6 +5,7 @@ size, and that it does not know a log.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from archive.cosignature import WitnessKey, verify_cosignature
@@ -36,8 +37,17 @@ class Cosigned(NamedTuple):
 class WitnessClient:
     """One witness. Every failure of it is a WitnessError; holds no connection between calls."""
 
-    def __init__(self, url: str, witness_key: WitnessKey, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-        """`url` is the submission and monitoring prefix, http or https. Raises WitnessError for another one."""
+    def __init__(
+        self,
+        url: str,
+        witness_key: WitnessKey,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        *,
+        ca_file: Path | None = None,
+    ) -> None:
+        """`url` is the submission and monitoring prefix, http or https; `ca_file` holds the authority of its
+        certificate where the system does not know it. Raises WitnessError for another kind of address."""
+        self._ca_file = ca_file
         self.witness_key = witness_key
         self._address: HttpAddress = parse_address(url)
         self._timeout_seconds = timeout_seconds
@@ -78,7 +88,9 @@ class WitnessClient:
 
     def _send(self, method: str, path: str, body: bytes | None) -> Answer:
         try:
-            return send_request(self._address, method, path, body, self._timeout_seconds, MAX_ANSWER_BYTES)
+            return send_request(
+                self._address, method, path, body, self._timeout_seconds, MAX_ANSWER_BYTES, ca_file=self._ca_file
+            )
         except WitnessError as error:
             raise WitnessError(f"witness {self.witness_key.name}: {error}", code=error.code) from error
 

@@ -8,6 +8,7 @@ import ssl
 import threading
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 
 from archive.witness.errors import WitnessError
 
@@ -58,14 +59,16 @@ def send_request(
     max_bytes: int,
     *,
     content_type: str = CONTENT_TYPE,
+    ca_file: Path | None = None,
 ) -> Answer:
-    """One request and its answer, after `timeout_seconds` at most once connected; connecting has the same bound.
+    """One request and its answer, after `timeout_seconds` at most once connected; connecting has the same bound. With
+    `ca_file`, its authorities alone may have issued the server's certificate; else those that the system trusts.
 
     Raises WitnessError `witness_unreachable`, or `witness_answer` for an answer that is longer than `max_bytes` or no
     HTTP.
     """
     where = f"{address.host}:{address.port}"
-    connection = _connect(address, timeout_seconds)
+    connection = _connect(address, timeout_seconds, ca_file)
     late = threading.Event()
     raw = connection.sock
 
@@ -100,12 +103,13 @@ def send_request(
     return Answer(status, content_type, data)
 
 
-def _connect(address: HttpAddress, timeout_seconds: float) -> http.client.HTTPConnection:
+def _connect(address: HttpAddress, timeout_seconds: float, ca_file: Path | None) -> http.client.HTTPConnection:
     where = f"{address.host}:{address.port}"
     try:
         if address.tls:
+            context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                address.host, address.port, timeout=timeout_seconds, context=ssl.create_default_context()
+                address.host, address.port, timeout=timeout_seconds, context=context
             )
         else:
             connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout_seconds)

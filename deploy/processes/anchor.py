@@ -12,7 +12,7 @@ def run_anchor_process(appliance: Appliance, stop: threading.Event) -> None:
     configured the answer is that there are none."""
     anchors = appliance.config.anchors
     settings = AnchorSettings(
-        witnesses=[(one.url, one.key()) for one in anchors.witness],
+        witnesses=[(one.url, one.key(), appliance.configured_file(one.ca_file)) for one in anchors.witness],
         authorities=trust_of(appliance).authorities,
         copies=[path for path in map(appliance.configured_file, anchors.copies) if path is not None],
         timestamp_interval_seconds=anchors.timestamp_interval_seconds,

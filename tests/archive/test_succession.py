@@ -4,9 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from small_log import SmallLog
 
 from archive import succession
+from archive.cosignature import sign_cosignature
 from archive.errors import ArchiveError, ArchiveStateError
 from archive.key_source import KeySource
 from archive.keys import load_keys
@@ -121,7 +123,10 @@ def test_a_machine_put_back_to_yesterday_begins_a_new_log_that_names_the_newest_
     shutil.copytree(tmp_path / "snapshot", small_log.paths.directory)
     with pytest.raises(ArchiveError):
         seal(small_log, b"forbidden")
-    change(small_log, why=RESTORED, known=newest)
+    witness = Ed25519PrivateKey.generate()
+    body = newest[: newest.rindex(b"\n\n") + 1]
+    cosigned = newest + sign_cosignature(body, 1_795_000_000, "witness.test/w", witness).encode() + b"\n"
+    change(small_log, why=RESTORED, known=cosigned)
     former = key_leaf(small_log)["former"]
     assert former["why"] == RESTORED
     assert former["checkpoint"] == newest.decode()

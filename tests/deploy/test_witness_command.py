@@ -2,7 +2,6 @@
 
 import json
 import signal
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,13 +112,12 @@ def test_two_offices_over_http(tmp_path: Path) -> None:
     assert ahead.value.size == 9
 
 
-def test_two_offices_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_offices_over_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
     certificate, key = authority.issue("server")
-    context = ssl.create_default_context(cafile=str(authority.ca))
-    monkeypatch.setattr(ssl, "create_default_context", lambda: context)
     witness_key = parse_witness_key(run(tmp_path, "key", "--name", NAME).output.strip())
     run(tmp_path, "add-log", LOG.key.text())
     with serving(tmp_path, "--tls-certificate", str(certificate), "--tls-key", str(key)) as url:
         assert url.startswith("https://")
-        assert WitnessClient(url, witness_key).add_checkpoint(LOG.note(), 0, LOG.proof).unix_seconds > 1_700_000_000
+        client = WitnessClient(url, witness_key, ca_file=authority.ca)
+        assert client.add_checkpoint(LOG.note(), 0, LOG.proof).unix_seconds > 1_700_000_000
