@@ -1,7 +1,8 @@
 """The sealer: spool file -> chunk -> leaf -> tree -> signed head. The only holder of the keys.
 
-Order, which recovery relies on: segment append, fdatasync, read back, leaf, tiles, head file, checkpoint, then unlink
-of the spool file. A start is the same path: what the head does not cover is cut off and sealed again from the spool.
+Order, which recovery relies on: segment append, fdatasync, read back, leaf, tiles, read back, head file, checkpoint,
+then unlink of the spool file. A start is the same path: what the head does not cover is cut off and sealed again from
+the spool.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from archive.spool import CLOSE_AT_BYTES
 from archive.spool_format import SpoolFile
 from archive.spool_read import read_spool_file
 from archive.tree import TreeWriter
+from archive.tree_read_back import check_stored_tree
 
 NS = 1_000_000_000
 SPOOL_ROOM_BYTES = CLOSE_AT_BYTES + 1024 * 1024
@@ -125,6 +127,7 @@ class Sealer:
             return
         self._tree.store()
         following = Checkpoint(self._origin, self._tree.size, self._tree.root())
+        check_stored_tree(self._paths.log, self._published, following)
         note = self._head.advance(self._published, following, self._keys.checkpoint)
         replace_file(self._paths.log / "checkpoint", note)
         self._published = following

@@ -337,7 +337,8 @@ class SpoolWriter:
     def _commit_forever(self) -> None:
         while True:
             with self._changed:
-                if self._durable_ticket >= self._next_ticket - 1:
+                # `close` may have notified while this thread was between two turns: it must not sleep on.
+                if self._durable_ticket >= self._next_ticket - 1 and not self._closing:
                     self._idle = True
                     self._changed.wait(IDLE_SECONDS)
                     self._idle = False

@@ -6,6 +6,7 @@ from typing import Any
 
 from archive.verify.clock_samples import ClockSamples
 from archive.verify.report import Report, format_time
+from archive.verify.silence import Silence
 from archive.verify.spool_leaf import SpoolLeaf
 from archive.verify.tiles import TileStore, bundle_path, level_widths, tile_path
 
@@ -25,12 +26,14 @@ class Observations:
     outages: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     clock: ClockSamples = field(default_factory=ClockSamples)
+    silence: Silence = field(default_factory=Silence)
     former: dict[str, str] | None = None
 
     def add_spool_leaf(self, leaf: SpoolLeaf) -> None:
         if leaf.segment is not None:
             self.chunks += 1
             self.last_unix_ns = leaf.last_unix_ns
+            self.silence.see(leaf.first_unix_ns, is_received=True)
         self.torn_bytes += leaf.torn_bytes
         for listener, count in leaf.dropped.items():
             self.dropped[listener] = self.dropped.get(listener, 0) + count
@@ -40,10 +43,12 @@ class Observations:
         kind = fields["kind"]
         if kind in ("heartbeat", "key"):
             self.last_unix_ns = int(fields["unix_ns"])
+            self.silence.see(self.last_unix_ns)
             if kind == "key":
                 self.former = fields["former"]
         elif kind == "outage":
             self.last_unix_ns = int(fields["to_unix_ns"])
+            self.silence.set_to(self.last_unix_ns)
             names = ("from_unix_ns", "to_unix_ns", "boot_id", "why", "cut_bytes")
             self.outages.append({name: fields[name] for name in names})
         elif kind == "clock":
@@ -53,8 +58,10 @@ class Observations:
         for sample in fields["samples"]:
             self.clock.add(sample)
             self.last_unix_ns = int(sample["unix_ns"])
+            self.silence.see(self.last_unix_ns)
         if fields["step"] is not None:
             self.last_unix_ns = int(fields["step"]["to_unix_ns"])
+            self.silence.set_to(self.last_unix_ns, back_from_unix_ns=int(fields["step"]["from_unix_ns"]))
             self.steps.append(fields["step"] | {"boot_id": fields["boot_id"]})
 
     def absorb(self, following: "Observations") -> None:
@@ -68,6 +75,7 @@ class Observations:
         self.outages += following.outages
         self.steps += following.steps
         self.clock.absorb(following.clock)
+        self.silence.absorb(following.silence)
         self.former = self.former or following.former
 
 
@@ -87,6 +95,7 @@ def state_surroundings(
         report.add_statement("outage", interval)
     for step in seen.steps:
         report.add_statement("clock_back", _interval(step))
+    _state_silence(seen.silence, report)
     _state_clock(seen.clock, report)
     if times_backwards:
         report.add_statement("times_backwards", times_backwards)
@@ -111,6 +120,15 @@ def _state_clock(clock: ClockSamples, report: Report) -> None:
     samples = sum(run.samples for run in intervals)
     detail = f"{samples} of {clock.count} samples, {len(intervals)} intervals between {first} and {last}"
     report.add_statement("clock_unsynchronised", detail)
+
+
+def _state_silence(silence: Silence, report: Report) -> None:
+    """One sentence, however many there are: the longest tells most."""
+    gaps = silence.gaps()
+    if gaps:
+        start, end = max(gaps, key=lambda gap: gap[1] - gap[0])
+        longest = f"{format_time(start)} to {format_time(end)}"
+        report.add_statement("silent_gap", longest if len(gaps) == 1 else f"{len(gaps)} times, longest {longest}")
 
 
 def _interval(values: dict[str, Any]) -> str:

@@ -281,6 +281,12 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         "{detail} รับแล้วแต่ยังไม่ได้ผนึก",
     ),
     "outage": ("Outage: {detail}.", "ช่วงที่ระบบไม่ทำงาน: {detail}"),
+    "silent_gap": (
+        "No leaf for longer than two heartbeats, and no outage is stated: {detail}. Either the clock was set forward, "
+        "or nothing could be sealed, or leaves were left out on purpose.",
+        "ไม่มีรายการใดนานเกินสองรอบสัญญาณชีพโดยไม่มีการระบุช่วงที่ระบบไม่ทำงาน: {detail} "
+        "อาจเป็นเพราะนาฬิกาถูกปรับไปข้างหน้า ผนึกข้อมูลไม่ได้ หรือจงใจไม่ผนึก",
+    ),
     "clock_back": ("The wall clock went backwards: {detail}.", "นาฬิกาถูกปรับย้อนหลัง: {detail}"),
     "torn": (
         "{detail} bytes of half-written records were cut off when spool files were sealed.",

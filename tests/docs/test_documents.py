@@ -98,6 +98,19 @@ def test_requirements_table_is_whole_and_its_tests_exist() -> None:
             assert entry["reason"], row
 
 
+def test_threat_table_is_whole_and_its_tests_exist() -> None:
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    start = text.index("## Threats and the tests that show them")
+    section = text[start : text.index("\n## ", start + 1)]
+    rows = re.findall(r"^\| (\d+) \|.*\| (`.+?`) \|", section, re.MULTILINE)
+    assert {int(number) for number, _ in rows} == {*range(1, 20)} - {14, 15}
+    for number, cell in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", cell)
+        assert named, number
+        for file, test in named:
+            assert f"def {test}(" in (REPOSITORY / file).read_text(encoding="utf-8"), f"{number}: {file}::{test}"
+
+
 def test_no_text_claims_a_certification_or_names_this_place() -> None:
     for path in REPOSITORY.rglob("*"):
         if path.suffix not in (".py", ".md", ".toml", ".html", ".sh") or ".venv" in path.parts or not path.is_file():

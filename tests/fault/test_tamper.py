@@ -14,8 +14,8 @@ from archive.spool import SpoolWriter
 from archive.verify.run import verify_archive
 from tests.appliance import PHAYAN
 
-FLIPS = 200
-"""Random offsets in each kind of file."""
+FLIPS, FULL_FLIPS = 200, 2_300
+"""Random offsets in each kind of file; short files have fewer, and one in each of their bytes."""
 ROUNDS = 140
 STREAMS = ("collector", "radius")
 
@@ -68,12 +68,13 @@ def test_the_archive_is_intact_first(paths: ArchivePaths) -> None:
         "head file",
     ],
 )  # fmt: skip
-def test_every_flipped_byte_is_found_and_located(paths: ArchivePaths, kind: str) -> None:
+def test_every_flipped_byte_is_found_and_located(paths: ArchivePaths, kind: str, full_counts: bool) -> None:
     path = kinds(paths)[kind]
     stored = path.read_bytes()
     chosen = random.Random(kind)
     expected = path.name if kind == "head file" else str(path.relative_to(paths.directory))
-    for offset in chosen.sample(range(len(stored)), min(FLIPS, len(stored))):
+    offsets = chosen.sample(range(len(stored)), min(FULL_FLIPS if full_counts else FLIPS, len(stored)))
+    for offset in offsets:
         changed = bytearray(stored)
         changed[offset] ^= 1 << chosen.randrange(8)
         path.write_bytes(changed)
@@ -88,5 +89,6 @@ def test_every_flipped_byte_is_found_and_located(paths: ArchivePaths, kind: str)
     )
     assert done.returncode == 1
     assert path.name in done.stdout
+    print(f"row 1: {len(offsets)} flips of {kind}")
     path.write_bytes(stored)
     assert verify_archive(paths.directory, paths.head).exit_code == 0

@@ -50,7 +50,8 @@ def test_sound_archive_is_intact_and_its_content_is_stated(pristine: HandMadeLog
     assert report.streams["radius"].last_sequence == pristine._last["radius"][1]
     assert sum(summary.records for summary in report.streams.values()) == report.records
     assert (report.index, report.freshness) == ("not checked", "unproven")
-    assert {"freshness_unproven", "index_not_checked", "head_time_unknown", "leaves_without_root"} == statements(report)
+    expected = {"freshness_unproven", "index_not_checked", "head_time_unknown", "leaves_without_root", "silent_gap"}
+    assert expected == statements(report)
     assert "consistent, freshness unproven" in report.to_text()
     assert "index: not checked" in report.to_text()
     assert seen == [(256, 700), (512, 700), (700, 700)]
