@@ -25,12 +25,13 @@ _COMMON = [
 ]
 
 # Of a row with `event` carry: the record that opened what is carried, when that was (null: not recorded), and the last
-# recorded sign of it. Null in every other row.
+# recorded sign of it. `opened_log`: origin of the record's log where that is an earlier one. Null in every other row.
 _CARRIED = [
     _field("opened", TIME, null=True),
     _field("last_seen", TIME, null=True),
     _field("opened_leaf", _U64, null=True),
     _field("opened_row", _U32, null=True),
+    _field("opened_log", _TEXT, null=True),
 ]
 
 _EXPORTER = [

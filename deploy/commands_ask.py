@@ -55,12 +55,18 @@ def _print_who(result: dict[str, Any]) -> None:
             exporter = route["exporter"] or route["exporter_address"]
             click.echo(f"     {'route':15} exporter {exporter}, uplink {route['uplink'] or 'not known'}")
         for step in candidate["steps"]:
-            place = f"leaf {step['leaf_index']} row {step['row']}" if step["leaf_index"] is not None else "no record"
+            place = _place(step, result) if step["leaf_index"] is not None else "no record"
             click.echo(
                 f"     {step['step']:15} {step['value'] or '-':28} {step['certainty']:12} {place}; {step['why']}"
             )
     for loss in result["losses"]:
         click.echo(f"loss: {loss['from']} to {loss['until']} at {loss['listener']} ({loss['how']})")
+
+
+def _place(record: dict[str, Any], result: dict[str, Any]) -> str:
+    """Leaf and row, with the log where that is an earlier one."""
+    place = f"leaf {record['leaf_index']} row {record['row']}"
+    return place if record["log"] == result["log"] else f"log {record['log']} {place}"
 
 
 def _traffic_values(row: dict[str, Any]) -> list[Any]:
@@ -103,7 +109,7 @@ def search_command(query: str, since: str | None, until: str | None, limit: int,
             s = row["summary"]
             click.echo(
                 f"{row['time']} {row['table']:8} {s['source']:>24} -> {s['destination']:24} {s['what']} "
-                f"[leaf {row['leaf_index']} row {row['row']}]"
+                f"[{_place(row, result)}]"
             )
         if result["more"]:
             click.echo(f"(more than {limit} rows; narrow the question or raise --limit)", err=True)

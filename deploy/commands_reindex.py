@@ -20,7 +20,9 @@ FAILED = 1
 @format_option("table", "json")
 @data_option
 def reindex_command(stop: bool, detach: bool, output: str, data: str | None) -> None:
-    """Rebuild the index from the journal, a day at a time, while receiving goes on. Exit 0 finished, 1 not."""
+    """Rebuild the index from the journal, a day at a time, while receiving goes on. Exit 0 finished, 1 not.
+
+    Of logs that ended at a change of keys nothing is rebuilt: their rows stay."""
     if stop:
         _finish(ask(data, "reindex_stop"), output)
     try:

@@ -14,12 +14,14 @@ from admin_ui.raw_bytes import MAX_SHOWN_BYTES, show_hex, show_text
 blueprint = Blueprint("record", __name__, url_prefix="/record/<int:leaf>/<int:row>")
 
 MAX_REASON_CHARACTERS = 500
+MAX_LOG_CHARACTERS = 300
+"""Longest origin that is asked for; names are far below."""
 
 
 @blueprint.get("")
 def record_page(leaf: int, row: int) -> str:
     """All fields. With `check=1` the proof, fetched just now, is computed again and what was checked is listed."""
-    record = ask("record", leaf_index=leaf, row=row)
+    record = _ask(leaf, row)
     check = check_proof(record["proof"]) if request.args.get("check") == "1" else None
     return _render(record, check=check)
 
@@ -30,8 +32,8 @@ def record_raw(leaf: int, row: int) -> str | tuple[str, int]:
     reason = request.form.get("reason", "").strip()[:MAX_REASON_CHARACTERS]
     if not reason:
         fault = Fault(say("raw.reason_missing", g.language))
-        return _render(ask("record", leaf_index=leaf, row=row), fault=fault), 400
-    record = ask("record", leaf_index=leaf, row=row, reason=reason)
+        return _render(_ask(leaf, row), fault=fault), 400
+    record = _ask(leaf, row, reason=reason)
     payload = base64.b64decode(record.get("payload_base64") or "")
     shown, encoding = show_text(payload[:MAX_SHOWN_BYTES])
     raw = {
@@ -48,12 +50,19 @@ def record_raw(leaf: int, row: int) -> str | tuple[str, int]:
 @blueprint.get("/proof")
 def record_proof(leaf: int, row: int) -> Response:
     """The C2SP tlog-proof as a file for other verifiers."""
-    record = ask("record", leaf_index=leaf, row=row)
+    record = _ask(leaf, row)
     return Response(
         record["tlog_proof"],
         content_type="text/plain; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="leaf-{leaf}.tlog-proof"'},
     )
+
+
+def _ask(leaf: int, row: int, **arguments: Any) -> Any:
+    """The record of the log in the address, of the newest one without."""
+    if log := request.args.get("log", "")[:MAX_LOG_CHARACTERS]:
+        arguments["log"] = log
+    return ask("record", leaf_index=leaf, row=row, **arguments)
 
 
 def _render(record: dict[str, Any], **values: Any) -> str:
@@ -63,4 +72,5 @@ def _render(record: dict[str, Any], **values: Any) -> str:
     except ValueError:
         leaf_text = leaf
     defaults: dict[str, Any] = {"check": None, "raw": None, "fault": None}
-    return render_template("record.html", record=record, leaf_text=leaf_text, **(defaults | values))
+    log = request.args.get("log") or None
+    return render_template("record.html", record=record, log=log, leaf_text=leaf_text, **(defaults | values))

@@ -101,7 +101,7 @@ def _shape(last: dict[str, Any]) -> dict[str, Any]:
         "defect_count": max(count, len(defects)),
         **{
             name: last.get(name)
-            for name in ("time", "seconds", "tree_size", "records", "bytes", "root", "leaf_index", "row")
+            for name in ("time", "seconds", "tree_size", "records", "bytes", "root", "log", "leaf_index", "row")
         },
     }
 
@@ -118,6 +118,7 @@ def _index_sentences(index: dict[str, Any]) -> list[str]:
 
 def _shape_integrity(found: dict[str, Any]) -> dict[str, Any]:
     return {
+        "log": found.get("log"),
         "anchors": [
             {
                 **anchor,

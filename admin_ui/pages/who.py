@@ -90,6 +90,7 @@ def _shape(result: dict[str, Any]) -> dict[str, Any]:
         "asked": asked,
         "asked_text": question_text(asked),
         "indexed_until": result.get("indexed_until"),
+        "log": result.get("log"),
         "losses": result.get("losses") or [],
         "candidates": candidates,
     }
@@ -110,6 +111,7 @@ def _shape_candidate(candidate: dict[str, Any]) -> dict[str, Any]:
                 "certainty": step.get("certainty", ""),
                 "why": why,
                 "why_language": why_language,
+                "log": step.get("log"),
                 "leaf_index": step.get("leaf_index"),
                 "row": step.get("row"),
                 "from": step.get("from"),

@@ -6,9 +6,11 @@ from typing import Any
 from archive.alarms import ALARMS, Condition
 from archive.clock import Clock
 from archive.event_record import encode_event
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 from archive.spool import SpoolWriter
 from archive.time_text import format_iso
+
+_PLACE = f"(time, {LOG_NUMBER}, leaf_index, row)"
 
 
 @dataclass
@@ -78,9 +80,8 @@ class AlarmBook:
         """Alarms that stood when the process last ended: raised, and not cleared since."""
         rows = engine.query(
             "SELECT JSONExtractString(details, 'alarm') AS alarm, JSONExtractString(details, 'source') AS source, "
-            "argMax(code, (time, leaf_index, row)) AS last, "
-            "argMax(JSONExtractString(details, 'details'), (time, leaf_index, row)) AS text, "
-            "argMax(JSONExtractString(details, 'since_unix_ns'), (time, leaf_index, row)) AS since "
+            f"argMax(code, {_PLACE}) AS last, argMax(JSONExtractString(details, 'details'), {_PLACE}) AS text, "
+            f"argMax(JSONExtractString(details, 'since_unix_ns'), {_PLACE}) AS since "
             "FROM {db}.events WHERE code IN ('alarm_raised', 'alarm_cleared') GROUP BY alarm, source"
         )
         return {

@@ -1,10 +1,12 @@
 """What the index covers: until when everything received is indexed, and which losses touch an interval."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
+from archive.index.former_indexing import FormerProgress
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
 from archive.spool_format import HEADER_FRAME, RECORD_FRAMES, decode_json_frame, iterate_frames
@@ -25,6 +27,8 @@ sender sends again, and a quiet source need not have had anything to say."""
 EVIDENCE_STREAMS = ("collector", "radius", "portal", "identity")
 MAX_LOSSES = 100
 """Losses named in an answer; one alone decides its certainty."""
+FORMER_LEAVES_READ = 1_000
+"""Of an earlier log that is behind and does not grow: streams are sealed a little out of the order of arrival only."""
 MAX_UNINDEXED_LEAVES = 20_000
 """Leaves read one by one; of a larger backlog the first ones hold the oldest records."""
 HEADER_READ_BYTES = 4096
@@ -33,10 +37,12 @@ HEADER_READ_BYTES = 4096
 
 @dataclass(frozen=True)
 class Coverage:
-    """`indexed_until_ns`: arrival time up to which every received record is indexed."""
+    """`indexed_until_ns`: arrival time up to which every received record is indexed. `is_whole`: every earlier log of
+    the archive is indexed to its end."""
 
     indexed_until_ns: int
     expired_before_ns: int
+    is_whole: bool = True
 
     def losses_touching(self, engine: Engine, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """The first MAX_LOSSES losses that overlap [start_ns, end_ns] and may have taken a record an answer would rest
@@ -47,7 +53,9 @@ class Coverage:
             "WHERE start <= fromUnixTimestamp64Nano({end:Int64}, 'UTC') "
             "AND `end` >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') "
             "AND substringIndex(listener, '/', 1) IN {kinds:Array(String)} "
-            "AND how NOT IN {harmless:Array(String)} ORDER BY start, leaf_index, row LIMIT {limit:UInt32}",
+            "AND how NOT IN {harmless:Array(String)} "
+            f"ORDER BY start, {LOG_NUMBER}, leaf_index, row "
+            "LIMIT {limit:UInt32}",
             {
                 "start": start_ns,
                 "end": end_ns,
@@ -73,11 +81,22 @@ def measure_coverage(
     return Coverage(until, now_ns - retention_ns)
 
 
-def oldest_unindexed_ns(paths: ArchivePaths, next_leaf: int, sealed_size: int, now_ns: int) -> int:
+def oldest_of_former_ns(behind: Sequence[FormerProgress], now_ns: int) -> int:
+    """Arrival of the oldest record of earlier logs that is not indexed; now, when there is none."""
+    oldest = now_ns
+    for one in behind:
+        found = oldest_unindexed_ns(one.log.paths, one.next_leaf, one.tree_size, now_ns, at_most=FORMER_LEAVES_READ)
+        oldest = min(oldest, found)
+    return oldest
+
+
+def oldest_unindexed_ns(
+    paths: ArchivePaths, next_leaf: int, sealed_size: int, now_ns: int, *, at_most: int = MAX_UNINDEXED_LEAVES
+) -> int:
     """Arrival of the oldest record in sealed leaves from `next_leaf` on; now, when there is none."""
     reader = TreeReader(paths.log, sealed_size)
     oldest = now_ns
-    for index in range(next_leaf, min(sealed_size, next_leaf + MAX_UNINDEXED_LEAVES)):
+    for index in range(next_leaf, min(sealed_size, next_leaf + at_most)):
         leaf = decode_leaf(reader.leaf(index))
         if leaf.get("stream") in EVIDENCE_STREAMS and "first_unix_ns" in leaf:
             oldest = min(oldest, int(leaf["first_unix_ns"]))

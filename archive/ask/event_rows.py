@@ -6,15 +6,16 @@ from typing import Any
 
 from archive.addresses import format_endpoint
 from archive.attribution.folding import Interval, Row
-from archive.index.engine import Engine
+from archive.index.carry_open import OPENED_LOG_NUMBER
+from archive.index.engine import LOG_NUMBER, Engine
 
 MAX_LATER = 50
 """Open translations, and open sessions, whose next event is looked for; a port has a few holders at once."""
 
-_COMMON = "log, leaf_index, row, realm, event, toUnixTimestamp64Nano(time) AS time_unix_ns"
+_COMMON = f"log, {LOG_NUMBER} AS log_number, leaf_index, row, realm, event, toUnixTimestamp64Nano(time) AS time_unix_ns"
 _CARRIED = (
     "toUnixTimestamp64Nano(opened) AS opened_unix_ns, toUnixTimestamp64Nano(last_seen) AS last_seen_unix_ns, "
-    "opened_leaf, opened_row"
+    f"opened_log, {OPENED_LOG_NUMBER} AS opened_log_number, opened_leaf, opened_row"
 )
 NAT_ROWS = (
     f"SELECT {_COMMON}, sender_address, outside_address, outside_port_low, outside_port_high, protocol, "
@@ -33,12 +34,12 @@ _LATER_TRANSLATION = (
     "AND outside_port_low = {outside_port_low:UInt16} AND outside_port_high = {outside_port_high:UInt16} "
     "AND inside_address = {inside_address:IPv6} AND sender_address = {sender_address:IPv6} "
     "AND mapping_id = {mapping_id:String} "
-    "ORDER BY time, leaf_index, row LIMIT 1 BY destination_address, destination_port, inside_port LIMIT 100"
+    "ORDER BY time, log_number, leaf_index, row LIMIT 1 BY destination_address, destination_port, inside_port LIMIT 100"
 )
 _LATER_SESSION = (
     f"{SESSION_ROWS}{_AFTER}address IN ({{address:IPv6}}, toIPv6('::')) AND session_id = {{session_id:String}} "
     "AND kind = {kind:String} AND coalesce(nas_address, toIPv6('::')) = {nas_address:IPv6} "
-    "ORDER BY time, leaf_index, row LIMIT 1"
+    "ORDER BY time, log_number, leaf_index, row LIMIT 1"
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Actor, Auditor
-from archive.ask.coverage import Coverage, measure_coverage, oldest_unindexed_ns
+from archive.ask.coverage import Coverage, measure_coverage, oldest_of_former_ns, oldest_unindexed_ns
 from archive.ask.index_check import IndexCheckDesk
 from archive.ask.operators import OperatorError, OperatorStore
 from archive.ask.packages import PackageDesk
@@ -22,8 +22,9 @@ from archive.attribution.question import Question
 from archive.clock import Clock
 from archive.errors import AskError
 from archive.index.checkpoint import read_checkpoint
-from archive.index.engine import Engine
+from archive.index.former_indexing import FormerIndexing
 from archive.index.indexer import Indexer
+from archive.index.logs import ArchiveLogs
 from archive.local_rpc import Handler, Peer, call_local
 from archive.origin import ArchivePaths
 from archive.query.parse import parse_query
@@ -46,7 +47,8 @@ class Desk:
     """What the handlers share."""
 
     paths: ArchivePaths
-    engine: Engine
+    logs: ArchiveLogs
+    former: FormerIndexing
     indexer: Indexer
     auditor: Auditor
     operators: OperatorStore
@@ -63,17 +65,19 @@ class Desk:
 
     def coverage(self) -> Coverage:
         """What is indexed by now. A file that leaves the spool meanwhile is in a newer head; then all is read again."""
+        behind = self.former.behind
         for _ in range(READ_ATTEMPTS):
             now, next_leaf = self.clock.unix_ns(), self.indexer.next_leaf
             size = read_checkpoint(self.paths).size
             retention_ns = self.retention_days * DAY_NS
-            coverage = measure_coverage(self.engine, self.paths.spool, next_leaf, size, now, retention_ns)
+            coverage = measure_coverage(self.logs.reader, self.paths.spool, next_leaf, size, now, retention_ns)
             try:
                 oldest = oldest_unindexed_ns(self.paths, next_leaf, size, now)
             except FileNotFoundError:
                 continue
             if read_checkpoint(self.paths).size == size:
-                return replace(coverage, indexed_until_ns=min(coverage.indexed_until_ns, oldest))
+                until = min(coverage.indexed_until_ns, oldest, oldest_of_former_ns(behind, now))
+                return replace(coverage, indexed_until_ns=until, is_whole=not behind)
         raise AskError("the log changes too fast to be read", code="busy")
 
 
@@ -114,8 +118,9 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
     def who(actor: Actor, arguments: Arguments) -> Any:
         question = _question(desk, arguments)
         coverage = desk.coverage()
-        known = gather(desk.engine, coverage, question)
-        return answer_to_json(question, answer(question, known), coverage, known, desk.zone)
+        known = gather(desk.logs.reader, coverage, question)
+        shaped = answer_to_json(question, answer(question, known), coverage, known, desk.zone)
+        return {**shaped, "log": desk.logs.newest.origin}
 
     def package_create(actor: Actor, arguments: Arguments) -> Any:
         # Parsed before the job begins, so that a bad question is refused at once.
@@ -144,12 +149,13 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         if since > until:
             raise AskError("--since lies after --until", code="bad_question")
         coverage = desk.coverage()
-        result = search(desk.engine, parse_query(str(arguments.get("query", ""))), since, until, limit, desk.zone)
-        return {**result, "indexed_until_unix_ns": coverage.indexed_until_ns}
+        result = search(desk.logs.reader, parse_query(str(arguments.get("query", ""))), since, until, limit, desk.zone)
+        return {**result, "log": desk.logs.newest.origin, "indexed_until_unix_ns": coverage.indexed_until_ns}
 
     def record(actor: Actor, arguments: Arguments) -> Any:
         index, row = _whole_number(arguments, "leaf_index", None), _whole_number(arguments, "row", None)
-        result = read_record(desk.engine, desk.paths, index, row, desk.zone)
+        log = desk.logs.of(str(arguments.get("log") or ""))
+        result = read_record(log, desk.logs.reader, index, row, desk.zone)
         if not str(arguments.get("reason", "")).strip():
             # Raw bytes are shown to people only with a reason, which the audit record above then holds.
             result["payload_base64"] = None

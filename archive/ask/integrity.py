@@ -12,7 +12,7 @@ from archive.alarms import (
     WITNESS_LAG_SECONDS,
     Condition,
 )
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 from archive.time_text import format_iso
 
 NS = 1_000_000_000
@@ -44,8 +44,8 @@ class IntegrityReader:
         """The newest indexed result of each kind, with the sealed record that holds it."""
         rows = self._engine.query(
             "SELECT if(JSONExtractString(details, 'kind') = 'quick', 'quick', 'full') AS kind, "
-            "toUnixTimestamp64Nano(time) AS time_unix_ns, leaf_index, row, details FROM {db}.events "
-            "WHERE code = 'verify_finished' ORDER BY time DESC LIMIT 1 BY kind"
+            "toUnixTimestamp64Nano(time) AS time_unix_ns, log, leaf_index, row, details FROM {db}.events "
+            f"WHERE code = 'verify_finished' ORDER BY time DESC, {LOG_NUMBER} DESC LIMIT 1 BY kind"
         )
         return {
             row["kind"]: {
@@ -53,6 +53,7 @@ class IntegrityReader:
                 "kind": row["kind"],
                 "time_unix_ns": int(row["time_unix_ns"]),
                 "time": format_iso(row["time_unix_ns"], self._zone),
+                "log": row["log"],
                 "leaf_index": row["leaf_index"],
                 "row": row["row"],
             }
@@ -142,6 +143,7 @@ class IntegrityReader:
         return found
 
     def _age(self, result: dict[str, Any], now_ns: int) -> dict[str, Any]:
-        names = ("verdict", "exit_code", "tree_size", "defects", "freshness", "seconds", "leaf_index", "row", "time")
+        of_record = ("log", "leaf_index", "row", "time")
+        names = ("verdict", "exit_code", "tree_size", "defects", "freshness", "seconds", *of_record)
         values = {name: result.get(name) for name in names}
         return {**values, "age_seconds": round((now_ns - result["time_unix_ns"]) / NS, 1)}

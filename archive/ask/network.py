@@ -3,7 +3,7 @@
 import json
 
 from archive.attribution.network_facts import NetworkFacts
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 from archive.network_settings import EVENTS
 
 MAX_STATEMENTS = 20_000
@@ -13,9 +13,10 @@ MAX_STATEMENTS = 20_000
 def read_network_facts(engine: Engine) -> NetworkFacts:
     """Every statement that is indexed. Raises IndexUnavailableError."""
     rows = engine.query(
-        "SELECT log, leaf_index, row, toUnixTimestamp64Nano(time) AS time_unix_ns, event, details FROM {db}.identity "
+        f"SELECT log, {LOG_NUMBER} AS log_number, leaf_index, row, "
+        "toUnixTimestamp64Nano(time) AS time_unix_ns, event, details FROM {db}.identity "
         "WHERE account = '' AND event IN {events:Array(String)} "
-        "ORDER BY identity.time DESC, leaf_index DESC, row DESC LIMIT {limit:UInt32}",
+        "ORDER BY identity.time DESC, log_number DESC, leaf_index DESC, row DESC LIMIT {limit:UInt32}",
         {"events": list(EVENTS), "limit": MAX_STATEMENTS},
     )
     for row in rows:

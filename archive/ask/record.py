@@ -10,6 +10,7 @@ from archive.chunk import decode_chunk
 from archive.errors import AskError
 from archive.index.checkpoint import read_checkpoint_note
 from archive.index.engine import Engine
+from archive.index.logs import LogIndex
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
 from archive.merkle import inclusion_proof, leaf_hash, verify_inclusion
@@ -66,9 +67,10 @@ def format_tlog_proof(proof: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n" + proof["checkpoint"]
 
 
-def read_record(engine: Engine, paths: ArchivePaths, index: int, row: int, zone: str) -> dict[str, Any]:
-    """A record whole: raw bytes (base64), arrival, source, every indexed row made from it, and the proof of
-    its leaf."""
+def read_record(log: LogIndex, reader: Engine, index: int, row: int, zone: str) -> dict[str, Any]:
+    """A record of a log whole: raw bytes (base64), arrival, source, every indexed row made from it, and the proof of
+    its leaf under that log's checkpoint. Names of exporters and uplinks are asked of `reader`."""
+    paths = log.paths
     proof = prove_leaf(paths, index)
     leaf = decode_leaf(proof["leaf"].encode())
     if "segment" not in leaf or not 0 <= row < leaf["records"]:
@@ -87,14 +89,14 @@ def read_record(engine: Engine, paths: ArchivePaths, index: int, row: int, zone:
         "listener": record["listener"],
         "truncated": record["truncated"],
         "payload_base64": base64.b64encode(record["payload"]).decode(),
-        "rows": _indexed_rows(engine, index, row, zone),
+        "rows": _indexed_rows(log.engine, reader, index, row, zone),
         "chunk_sha256_matches_leaf": True,
         "proof": proof,
         "tlog_proof": format_tlog_proof(proof),
     }
 
 
-def _indexed_rows(engine: Engine, index: int, row: int, zone: str) -> list[dict[str, Any]]:
+def _indexed_rows(engine: Engine, reader: Engine, index: int, row: int, zone: str) -> list[dict[str, Any]]:
     found = []
     facts = None
     for table in SCHEMAS:
@@ -104,6 +106,6 @@ def _indexed_rows(engine: Engine, index: int, row: int, zone: str) -> list[dict[
             {"leaf": index, "row": row},
         )
         if facts is None and rows and table in ROUTED_TABLES:
-            facts = read_network_facts(engine)
+            facts = read_network_facts(reader)
         found += [shape_row(table, values, zone, facts) for values in rows]
     return found

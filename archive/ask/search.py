@@ -6,7 +6,7 @@ from archive.addresses import format_address, format_endpoint
 from archive.ask.network import read_network_facts
 from archive.ask.traffic import flow_traffic, translation_route
 from archive.attribution.network_facts import NetworkFacts
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 from archive.query.parse import Term
 from archive.query.sql import SEARCHED_TABLES, where_clause
 from archive.schema import SCHEMAS
@@ -42,18 +42,20 @@ def search(engine: Engine, terms: list[Term], since_ns: int, until_ns: int, limi
         if table == "sessions":
             # Retransmissions of one packet are one event: the first one received stands for them.
             chosen = (
-                f"(SELECT * FROM {chosen} ORDER BY received, leaf_index, row "
-                "LIMIT 1 BY if(dedup_key = '', concat(toString(leaf_index), '/', toString(row)), dedup_key))"
+                f"(SELECT * FROM {chosen} ORDER BY received, {LOG_NUMBER}, leaf_index, row LIMIT 1 BY if("
+                "dedup_key = '', concat(toString(leaf_index), '/', toString(row), '/', log), dedup_key))"
             )
         rows = engine.query(
             f"SELECT *, {moments(table)} FROM {chosen} "
-            "ORDER BY received DESC, leaf_index DESC, row DESC LIMIT {limit:UInt32}",
+            f"ORDER BY received DESC, {LOG_NUMBER} DESC, leaf_index DESC, row DESC LIMIT {{limit:UInt32}}",
             parameters,
         )
         if facts is None and rows and table in ROUTED_TABLES:
             facts = read_network_facts(engine)
         found += [shape_row(table, row, zone, facts) for row in rows]
-    found.sort(key=lambda r: (r["received_unix_ns"], r["leaf_index"], r["row"]), reverse=True)
+    found.sort(
+        key=lambda r: (r["received_unix_ns"], engine.log_number(r["log"]), r["leaf_index"], r["row"]), reverse=True
+    )
     return {
         "format": SEARCH_FORMAT,
         "since": format_iso(since_ns, zone),

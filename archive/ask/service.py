@@ -21,8 +21,9 @@ from archive.errors import ArchiveError
 from archive.index.carry_reader import CarryReader
 from archive.index.carry_writer import CarryWriter
 from archive.index.decoding import ChunkDecoder
-from archive.index.engine import Engine
+from archive.index.former_indexing import FormerIndexing
 from archive.index.indexer import Indexer
+from archive.index.logs import LogIndex, open_logs
 from archive.index.self_check import SelfCheck
 from archive.index.settings import DecodingSettings
 from archive.index.worker import DecodeWorker
@@ -61,7 +62,8 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     clock = SystemClock()
     paths = settings.paths
     writer = SpoolWriter(paths.spool, "audit", close_after_seconds=settings.close_after_seconds)
-    engine = Engine(settings.dsn, paths.origin())
+    logs = open_logs(settings.dsn, paths)
+    engine = logs.newest.engine
     operators = OperatorStore(paths.directory / "operators", clock)
     carries = CarryReader(paths)
     carry_writer = CarryWriter(
@@ -69,12 +71,26 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     )
     decoding = settings.decoding
     arguments = settings.decoder_factory, decoding.zone, decoding.networks, decoding.listeners
+
+    def index_former(log: LogIndex) -> Indexer:
+        return Indexer(
+            log.paths,
+            log.engine,
+            lambda: DecodeWorker(log.paths, *arguments, scratch="former", has_units=False, run=paths.run),
+        )
+
+    former = FormerIndexing(logs.former, index_former)
     indexer = Indexer(
-        paths, engine, lambda: DecodeWorker(paths, *arguments), carries=carries, carry_writer=carry_writer
+        paths,
+        engine,
+        lambda: DecodeWorker(paths, *arguments),
+        carries=carries,
+        carry_writer=carry_writer,
+        history=lambda: logs.reader if former.is_complete else None,
     )
     hold = threading.Lock()
-    status = StatusReader(paths, engine, indexer, clock, settings.zone)
-    alarms = AlarmBook(writer, engine, clock)
+    status = StatusReader(paths, engine, indexer, clock, settings.zone, reader=logs.reader, former=former)
+    alarms = AlarmBook(writer, logs.reader, clock)
     auditor = Auditor(writer, operators, clock, frozenset({os.getuid(), 0}))
     reindexing = ReindexDesk(
         engine,
@@ -95,7 +111,8 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
     )
     desk = Desk(
         paths=paths,
-        engine=engine,
+        logs=logs,
+        former=former,
         indexer=indexer,
         auditor=auditor,
         operators=operators,
@@ -127,12 +144,13 @@ def run_ask(settings: AskSettings, stop: threading.Event) -> None:
                 stop.wait(RETRY_SECONDS)
                 continue
             write_run_report(paths.run, "ask", {"next_leaf": indexer.next_leaf, "sealed_size": indexer.sealed_size})
-            if not worked:
+            if not former.run_once() and not worked:
                 stop.wait(POLL_SECONDS)
     finally:
         index_check.stop()
         server.shutdown()
         reindexing.stop()
+        former.close()
         indexer.close()
         carry_writer.close()
         writer.close()

@@ -5,11 +5,11 @@ that start is silent until the index holds a record of it received later.
 """
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from archive.decoder import listener_kind
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 
 NS = 1_000_000_000
 FORGET_DAYS = 30
@@ -25,23 +25,27 @@ _SENDERS = {
 }
 """Where the sender of a record of each kind of listener is found."""
 _LAST_WORDS = (
-    "SELECT listener, JSONExtractString(details, 'source') AS source, argMax(how, (leaf_index, row)) AS last, "
-    "argMax(toUnixTimestamp64Nano(start), (leaf_index, row)) AS since_unix_ns, max(leaf_index) AS told_leaf, "
+    "SELECT listener, JSONExtractString(details, 'source') AS source, "
+    f"argMax(how, ({LOG_NUMBER}, leaf_index, row)) AS last, "
+    f"argMax(toUnixTimestamp64Nano(start), ({LOG_NUMBER}, leaf_index, row)) AS since_unix_ns, "
+    f"max(({LOG_NUMBER}, leaf_index)) AS told, "
     "coalesce(toIPv6OrNull(source), toIPv6('::')) AS address FROM {db}.losses "
     "WHERE how IN ('source_silent', 'source_returned') AND received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
     "GROUP BY listener, source HAVING last = 'source_silent' ORDER BY since_unix_ns, listener, source"
 )
 
+Place = tuple[int, int]
+
 
 @dataclass(frozen=True)
 class Silent:
-    """A source (text of its address) that sent regularly to `listener` and last at `since_unix_ns`. `told_leaf` holds
-    the record that says so."""
+    """A source (text of its address) that sent regularly to `listener` and last at `since_unix_ns`. `told` is the
+    place (number of the log, leaf) of the record that says so."""
 
     listener: str
     source: str
     since_unix_ns: int
-    told_leaf: int
+    told: Place
 
 
 class SilentSources:
@@ -50,7 +54,7 @@ class SilentSources:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._ended: set[Silent] = set()
-        self._start_leaf = -1
+        self._start: Place = (-1, -1)
         self._looked_until_ns = 0
         self._next_look_ns = 0
 
@@ -61,13 +65,13 @@ class SilentSources:
         found: dict[Silent, bytes] = {}
         for row in rows:
             if listeners is None or row["listener"] in listeners:
-                silent = Silent(row["listener"], row["source"], int(row["since_unix_ns"]), int(row["told_leaf"]))
+                silent = Silent(row["listener"], row["source"], int(row["since_unix_ns"]), _place(row["told"]))
                 found[silent] = row["address"]
         self._ended &= found.keys()
-        start_leaf = self._last_start()
-        asked = {one: found[one] for one in found.keys() - self._ended if one.told_leaf < start_leaf}
-        if start_leaf != self._start_leaf:
-            self._start_leaf = start_leaf
+        start = self._last_start()
+        asked = {one: found[one] for one in found.keys() - self._ended if one.told < start}
+        if start != self._start:
+            self._start = start
             self._looked_until_ns = now_ns - LOOK_BACK_SECONDS * NS
             self._next_look_ns = 0
         if asked and now_ns >= self._next_look_ns:
@@ -75,11 +79,12 @@ class SilentSources:
             self._next_look_ns = now_ns + int(LOOK_INTERVAL_SECONDS * NS)
         return [one for one in found if one not in self._ended]
 
-    def _last_start(self) -> int:
+    def _last_start(self) -> Place:
         rows = self._engine.query(
-            "SELECT max(leaf_index) AS leaf FROM {db}.events WHERE code = 'writer_started' AND process = 'collector'"
+            f"SELECT max(({LOG_NUMBER}, leaf_index)) AS place FROM {{db}}.events "
+            "WHERE code = 'writer_started' AND process = 'collector'"
         )
-        return int(rows[0]["leaf"] or 0)
+        return _place(rows[0]["place"])
 
     def _look(self, asked: dict[Silent, bytes]) -> None:
         """Note which of these sources the index holds a later record of."""
@@ -88,7 +93,7 @@ class SilentSources:
             ours = {one: address for one, address in asked.items() if listener_kind(one.listener) == kind}
             for table, sender in places if ours else ():
                 rows = self._engine.query(
-                    f"SELECT {sender} AS sender, max(leaf_index) AS leaf FROM {{db}}.{table} "
+                    f"SELECT {sender} AS sender, max(({LOG_NUMBER}, leaf_index)) AS place FROM {{db}}.{table} "
                     "WHERE received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
                     f"AND {sender} IN (SELECT arrayJoin({{sources:Array(IPv6)}})) GROUP BY sender",
                     {
@@ -96,10 +101,16 @@ class SilentSources:
                         "sources": sorted({str(ipaddress.IPv6Address(address)) for address in ours.values()}),
                     },
                 )
-                heard = {row["sender"]: int(row["leaf"]) for row in rows}
-                self._ended |= {one for one, address in ours.items() if heard.get(address, -1) > one.told_leaf}
+                heard = {row["sender"]: _place(row["place"]) for row in rows}
+                self._ended |= {one for one, address in ours.items() if heard.get(address, (-1, -1)) > one.told}
         # Kinds that nothing decodes leave no trace of a return; then only the start after it is known.
         self._ended |= {one for one in asked if listener_kind(one.listener) not in _SENDERS}
         # Leaves of several streams are indexed out of the order of arrival; so much further back is safe.
         until = int(indexed[0]["until"] or 0) - int(LOOK_INTERVAL_SECONDS * NS)
         self._looked_until_ns = max(self._looked_until_ns, until)
+
+
+def _place(value: Mapping[str, int]) -> Place:
+    """A tuple of the engine, which Arrow has as a structure."""
+    number, leaf = value.values()
+    return int(number), int(leaf)

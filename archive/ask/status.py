@@ -16,6 +16,7 @@ from archive.ask.stream_counts import StreamCount, count_streams
 from archive.clock import Clock
 from archive.index.checkpoint import read_checkpoint, read_checkpoint_note
 from archive.index.engine import Engine
+from archive.index.former_indexing import FormerIndexing
 from archive.index.indexer import Indexer
 from archive.origin import ArchivePaths
 from archive.time_text import format_iso
@@ -30,27 +31,40 @@ MAX_SILENT_ALARMS = 100
 
 
 class StatusReader:
-    """Reads everything `status` shows; owns nothing."""
+    """Reads everything `status` shows; owns nothing. What people look back at is asked of `reader`, which has the rows
+    of earlier logs too."""
 
-    def __init__(self, paths: ArchivePaths, engine: Engine, indexer: Indexer, clock: Clock, zone: str) -> None:
+    def __init__(
+        self,
+        paths: ArchivePaths,
+        engine: Engine,
+        indexer: Indexer,
+        clock: Clock,
+        zone: str,
+        *,
+        reader: Engine | None = None,
+        former: FormerIndexing | None = None,
+    ) -> None:
         self._paths = paths
         self._engine = engine
+        self._reader = reader or engine
+        self._former = former
         self._indexer = indexer
         self._clock = clock
         self._zone = zone
         self._started_monotonic = time.monotonic()
-        self._sources = SilentSources(engine)
+        self._sources = SilentSources(self._reader)
         self._silent: list[Silent] = []
-        self._exporters = ExporterReader(engine, zone)
-        self._integrity = IntegrityReader(engine, zone, clock.unix_ns())
+        self._exporters = ExporterReader(self._reader, zone)
+        self._integrity = IntegrityReader(self._reader, zone, clock.unix_ns())
 
     def read(self, alarms: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole object."""
         numbers = self.read_numbers()
         processes = self.read_processes()
         now = self._clock.unix_ns()
-        losses = self._engine.query(
-            "SELECT toUnixTimestamp64Nano(start) AS s, toUnixTimestamp64Nano(`end`) AS e, listener, count, how, "
+        losses = self._reader.query(
+            "SELECT log, toUnixTimestamp64Nano(start) AS s, toUnixTimestamp64Nano(`end`) AS e, listener, count, how, "
             "leaf_index, row FROM {db}.losses ORDER BY start DESC LIMIT 20"
         )
         return {
@@ -69,6 +83,7 @@ class StatusReader:
                     "listener": r["listener"],
                     "count": r["count"],
                     "how": r["how"],
+                    "log": r["log"],
                     "leaf_index": r["leaf_index"],
                     "row": r["row"],
                 }
@@ -97,12 +112,16 @@ class StatusReader:
             },
             "seal_lag_seconds": round(self.seal_lag_seconds(now), 1),
             "index_lag_seconds": round(self._indexer.lag_seconds(), 1),
+            "former_logs_behind": [
+                {"log": one.log.origin, "indexed_leaves": one.next_leaf, "tree_size": one.tree_size}
+                for one in (self._former.behind if self._former else ())
+            ],
             "index_lag_leaves": max(0, checkpoint.size - self._indexer.next_leaf),
             "torn_bytes": int(totals["torn_bytes"] or 0),
             "kernel_drops": int(totals["dropped"] or 0),
             "listeners": read_listeners(processes.get("collector", {})),
             "silent_sources": dict(sorted(Counter(silent.listener for silent in self._silent).items())),
-            "loss_sums": sum_losses(self._engine, now),
+            "loss_sums": sum_losses(self._reader, now),
             "integrity": self._integrity.read(processes, now),
             "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
         }
@@ -170,6 +189,9 @@ class StatusReader:
             found.append(Condition("seal_lag", "sealer", f"oldest unsealed file is {lag:.0f} s old"))
         if self._indexer.lag_seconds() > INDEX_LAG_SECONDS:
             found.append(Condition("index_lag", "index", f"{self._indexer.lag_seconds():.0f} s behind"))
+        for one in self._former.behind if self._former else ():
+            if one.problem:
+                found.append(Condition("index_lag", one.log.origin, f"stopped at leaf {one.next_leaf}: {one.problem}"))
         used = shutil.disk_usage(self._paths.directory)
         # As `df` counts: blocks that the file system keeps for itself are neither used nor free.
         percent = 100 * used.used / max(1, used.used + used.free)
@@ -183,7 +205,7 @@ class StatusReader:
             silent = [name for name in REPORTING if not (self._paths.run / f"{name}.json").exists()]
             found += [Condition("process_down", name, "no sign of life since the start") for name in silent]
         found += self._integrity.conditions(processes, now)
-        recent = self._engine.query(
+        recent = self._reader.query(
             "SELECT how, listener, sum(count) AS n, count() AS times FROM {db}.losses WHERE how IN "
             "('kernel_socket_drops', 'udp_memory') AND received >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') "
             "GROUP BY how, listener ORDER BY how, listener",

@@ -19,8 +19,8 @@ from archive.attribution.answer import Answer, answer
 from archive.attribution.intervals import Row, fold_mappings, fold_sessions
 from archive.attribution.question import DEFAULT_TOLERANCE_SECONDS, Known, Question
 from archive.errors import AskError
-from archive.index.carry_open import EVIDENCE_KINDS, carry_to_start_from
-from archive.index.engine import Engine
+from archive.index.carry_open import EVIDENCE_KINDS, SINCE_PLACE, carry_to_start_from
+from archive.index.engine import LOG_NUMBER, Engine
 from archive.query.sql import PROTOCOLS
 from archive.time_text import parse_time
 
@@ -84,8 +84,8 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     start, end = question.window
     carry = carry_to_start_from(engine, start)
     since, until = min(start, carry.day_start_ns if carry else start) - LOOK_BACK_NS, end + LOOK_BACK_NS
-    since_leaf = carry.before_leaf if carry else NO_LEAF
-    rows = _nat_rows(engine, question, (since, until, since_leaf))
+    since_place = carry.place if carry else NO_PLACE
+    rows = _nat_rows(engine, question, (since, until, since_place))
     mappings = fold_mappings(rows)
     fitting = [m for m in mappings if question.is_about(m) and question.may_lead_to(m)]
     if later := later_translations(engine, fitting, until):
@@ -95,7 +95,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     direct = question.address is not None and question.to_address is None
     if direct and not fitting:
         inside.add(question.address)
-    session_rows = _session_rows(engine, inside, (since, until, since_leaf), question.realm)
+    session_rows = _session_rows(engine, inside, (since, until, since_place), question.realm)
     sessions = fold_sessions(session_rows)
     at_hand = [s for s in sessions if s.first["address"] in inside and s.overlaps(start, end)]
     if later := later_sessions(engine, at_hand, until):
@@ -103,6 +103,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
     kinds = {m.first["kind"] for m in mappings} or _reported_kinds(engine, question, since, until)
     accounts = sorted({s.first["account"] for s in sessions if s.first["account"]})
     facts = read_network_facts(engine).at(question.at_unix_ns)
+    # While an earlier log is not indexed whole nobody knows all that the settings said.
     return Known(
         indexed_until_ns=coverage.indexed_until_ns,
         mappings=mappings,
@@ -113,25 +114,30 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         reports_at_end="flow" in kinds,
         knows_inside=bool(sessions),
         expired_before_ns=coverage.expired_before_ns,
-        own_addresses=facts if facts.lists_all else None,
-        carrier=facts.carrier_of(question.address) if question.address is not None else None,
+        own_addresses=facts if facts.lists_all and coverage.is_whole else None,
+        carrier=facts.carrier_of(question.address) if question.address is not None and coverage.is_whole else None,
         facts=facts,
         may_lack_open=not carry.is_whole if carry else _is_older(engine, since),
     )
 
 
-Within = tuple[int, int, int]
-"""Moments from and until, and the leaf from which on older ones count too: they came after the carry was made."""
-NO_LEAF = 2**63
+Within = tuple[int, int, tuple[int, int]]
+"""Moments from and until, and the place (number of the log, leaf) from which on older ones count too: they came after
+the carry was made."""
+NO_PLACE = 2**31, 0
 _WITHIN = (
-    "(time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC') OR leaf_index >= {since_leaf:UInt64}) "
+    f"(time >= fromUnixTimestamp64Nano({{start:Int64}}, 'UTC') OR {SINCE_PLACE}) "
     "AND time <= fromUnixTimestamp64Nano({end:Int64}, 'UTC')"
 )
 
 
+def _parameters(within: Within) -> dict[str, Any]:
+    start, end, (number, leaf) = within
+    return {"start": start, "end": end, "since_log": number, "since_leaf": leaf}
+
+
 def _nat_rows(engine: Engine, question: Question, within: Within) -> list[Row]:
-    start, end, since_leaf = within
-    parameters: dict[str, Any] = {"start": start, "end": end, "since_leaf": since_leaf, "limit": MAX_EVENTS + 1}
+    parameters: dict[str, Any] = {**_parameters(within), "limit": MAX_EVENTS + 1}
     conditions = [_WITHIN]
     if question.realm is not None:
         conditions.append("realm = {realm:String}")
@@ -167,8 +173,7 @@ def _session_rows(engine: Engine, inside: set[bytes], wanted: Within, realm: str
     if not inside:
         return []
     within = _WITHIN
-    start, end, since_leaf = wanted
-    parameters: dict[str, Any] = {"start": start, "end": end, "since_leaf": since_leaf}
+    parameters = _parameters(wanted)
     parameters["inside"] = [ipv6_text(a) for a in sorted(inside)]
     if realm is not None:
         within += " AND realm = {realm:String}"
@@ -189,8 +194,8 @@ def _identity_rows(engine: Engine, accounts: list[str]) -> list[Row]:
     if not accounts:
         return []
     return engine.query(
-        "SELECT log, leaf_index, row, toUnixTimestamp64Nano(time) AS time_unix_ns, event, account, person "
-        "FROM {db}.identity WHERE account IN {accounts:Array(String)}",
+        f"SELECT log, {LOG_NUMBER} AS log_number, leaf_index, row, toUnixTimestamp64Nano(time) AS time_unix_ns, event, "
+        "account, person FROM {db}.identity WHERE account IN {accounts:Array(String)}",
         {"accounts": accounts},
     )
 

@@ -47,6 +47,7 @@ def answer_to_json(question: Question, result: Answer, coverage: Coverage, known
                 "listener": loss["listener"],
                 "count": loss["count"],
                 "how": loss["how"],
+                "log": loss["log"],
                 "leaf_index": loss["leaf_index"],
                 "row": loss["row"],
             }
@@ -80,6 +81,7 @@ def _step_to_json(step: Step, zone: str) -> dict[str, Any]:
         "log": proof.log if proof else None,
         "leaf_index": proof.leaf_index if proof else None,
         "row": proof.row if proof else None,
+        "carried_log": proof.carried.log if proof and proof.carried else None,
         "carried_leaf_index": proof.carried.leaf_index if proof and proof.carried else None,
         "carried_row": proof.carried.row if proof and proof.carried else None,
         "from": format_iso(step.start_ns, zone) if step.start_ns is not None else None,

@@ -10,7 +10,7 @@ from archive.addresses import format_address, format_endpoint
 from archive.attribution.candidate import Answer, Candidate, Holder, Seen, Step, merge
 from archive.attribution.certainty import NO_RECORD, Certainty, weakest
 from archive.attribution.facts_at import is_private
-from archive.attribution.folding import Interval, Row, evidence_of
+from archive.attribution.folding import Interval, Row, evidence_of, place_in_logs
 from archive.attribution.question import NS, Known, Question
 
 ANY_PORT = (0, 65_535)
@@ -218,7 +218,7 @@ def _candidate_of_session(
 
 def _person_as_of(account: str, at_ns: int, identities: list[Row]) -> Row | None:
     rows = [r for r in identities if r["account"] == account and r["person"] and r["time_unix_ns"] <= at_ns]
-    return max(rows, key=lambda r: (r["time_unix_ns"], r["leaf_index"], r["row"]), default=None)
+    return max(rows, key=lambda r: (r["time_unix_ns"], *place_in_logs(r)), default=None)
 
 
 def _person_in_session(row: Row) -> str | None:

@@ -21,6 +21,11 @@ class Evidence:
     carried: "Evidence | None" = None
 
 
+def place_in_logs(row: Row) -> tuple[int, int, int]:
+    """Where a row's record lies: number of its log among those of the archive (0 where there is one), leaf, row."""
+    return row.get("log_number", 0), row["leaf_index"], row["row"]
+
+
 def evidence_of(row: Row) -> Evidence:
     return Evidence(row["log"], int(row["leaf_index"]), int(row["row"]), row.get("carried"))
 
@@ -33,7 +38,14 @@ def restored(rows: Iterable[Row]) -> Iterator[Row]:
         if row["event"] != "carry":
             yield row
             continue
-        original = {"leaf_index": row["opened_leaf"], "row": row["opened_row"], "carried": evidence_of(row)}
+        original = {
+            "log": row.get("opened_log") or row["log"],
+            "log_number": row.get("opened_log_number", row.get("log_number", 0)),
+            "leaf_index": row["opened_leaf"],
+            "row": row["opened_row"],
+            "carried": evidence_of(row),
+            "carried_place": place_in_logs(row),
+        }
         opened_ns, seen_ns = row["opened_unix_ns"], row["last_seen_unix_ns"]
         if opened_ns is not None:
             opening = {**row, **original, "event": "open", "time_unix_ns": opened_ns}
@@ -96,9 +108,9 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def _place(row: Row) -> tuple[int, ...]:
-    carried: Evidence | None = row.get("carried")
-    copy = (1, -carried.leaf_index, -carried.row) if carried else (0,)
-    return row["time_unix_ns"], row["leaf_index"], row["row"], _EVENT_ORDER.get(row["event"], 3), *copy
+    carried = row.get("carried_place")
+    copy = (1, *(-number for number in carried)) if carried else (0,)
+    return row["time_unix_ns"], *place_in_logs(row), _EVENT_ORDER.get(row["event"], 3), *copy
 
 
 def fold_group(rows: Iterable[Row]) -> list[Interval]:

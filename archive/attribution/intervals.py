@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from archive.attribution.folding import NO_ADDRESS, Interval, Row, fold_group, in_order
+from archive.attribution.folding import NO_ADDRESS, Interval, Row, fold_group, in_order, place_in_logs
 
 _MAPPING_KEY = (
     "realm", "sender_address", "mapping_id", "outside_address", "outside_port_low", "outside_port_high",
@@ -62,7 +62,7 @@ def _once(rows: Iterable[Row]) -> Iterator[Row]:
 def _events_of(address: bytes, events: list[Row]) -> Iterator[Row]:
     """A session's events as they bear on one of its addresses. A packet may carry several; a session has one IPv4
     address at a time, so that another one in a later packet ends the former."""
-    for _, records in groupby(events, key=lambda r: (r["time_unix_ns"], r["leaf_index"], r["row"])):
+    for _, records in groupby(events, key=lambda r: (r["time_unix_ns"], *place_in_logs(r))):
         packet = list(records)
         row = next((r for r in packet if r["address"] == address), packet[0])
         if row["address"] in (address, NO_ADDRESS):

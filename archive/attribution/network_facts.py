@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from archive.attribution.facts_at import CARRIER_NAT, Exporter, FactsAt, OwnNetwork, is_private
-from archive.attribution.folding import Row, evidence_of
+from archive.attribution.folding import Row, evidence_of, place_in_logs
 from archive.network_settings import KINDS, STATED, fact_key
 
 NS = 1_000_000_000
@@ -23,7 +23,7 @@ class NetworkFacts:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._by_key: dict[str, list[Row]] = {}
-        for row in sorted(rows, key=lambda r: (r["time_unix_ns"], r["leaf_index"], r["row"])):
+        for row in sorted(rows, key=lambda r: (r["time_unix_ns"], *place_in_logs(r))):
             try:
                 key = fact_key(row["details_object"])
             except (KeyError, TypeError):

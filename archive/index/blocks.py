@@ -32,13 +32,14 @@ class Block:
 
 @dataclass
 class LeafBlocks:
-    """What one leaf decoded to."""
+    """What one leaf decoded to. `decoder` is the fingerprint of what decoded it, empty where nothing did."""
 
     blocks: list[Block] = field(default_factory=list)
     waiting: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     listener_kinds: list[str] = field(default_factory=list)
     carry: Carry | None = None
+    decoder: str = ""
 
     def discard(self) -> None:
         """Remove the files, whether they were inserted or not."""
@@ -57,7 +58,7 @@ def write_blocks(decoded: DecodedLeaf, leaf_index: int, scratch: Path) -> LeafBl
     Columns of which nothing is known in any row are left out, for the table's default is unknown too; names that
     repeat are written once. Together a third of the bytes of NetFlow rows.
     """
-    result = LeafBlocks([], decoded.waiting, decoded.counters, decoded.listener_kinds, decoded.carry)
+    result = LeafBlocks([], decoded.waiting, decoded.counters, decoded.listener_kinds, decoded.carry, decoded.decoder)
     for table, parts in decoded.tables.items():
         for origin_leaf, generation, rows in _generations(pa.concat_tables(parts), leaf_index):
             rows = _without_repetition(rows)

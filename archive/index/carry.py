@@ -25,28 +25,32 @@ _OWN_FIELDS = ("v", "event", "time_unix_ns", "run")
 
 @dataclass(frozen=True)
 class Carry:
-    """State as of all leaves before `before_leaf`, the first flow leaf of `day` (UTC, `YYYYMMDD`)."""
+    """State as of all leaves before `before_leaf`, the first flow leaf of `day` (UTC, `YYYYMMDD`). `decoder` is the
+    fingerprint of the decoders whose state it is."""
 
     day: str
     before_leaf: int
     items: list[dict[str, Any]]
+    decoder: str = ""
 
 
 @dataclass(frozen=True)
 class CarryMark:
-    """A complete carry in the journal: where its records are. `leaves` hold them, first to last."""
+    """A complete carry in the journal: where its records are. `leaves` hold them, first to last. `decoder` is
+    empty where the carry does not say."""
 
     day: str
     before_leaf: int
     run: str
     items: int
     leaves: tuple[int, ...]
+    decoder: str = ""
 
 
 def encode_carry(carry: Carry, run: str, time_unix_ns: int) -> Iterator[bytes]:
     """The records of a carry in order. `run` is its own random name."""
     boundary = {"run": run, "day": carry.day, "before_leaf": carry.before_leaf}
-    yield encode_event(BEGIN, time_unix_ns, boundary)
+    yield encode_event(BEGIN, time_unix_ns, {**boundary, "decoder": carry.decoder})
     for item in carry.items:
         yield encode_event(ITEM, time_unix_ns, {**item, "run": run})
     yield encode_event(END, time_unix_ns, {**boundary, "items": len(carry.items)})
@@ -84,6 +88,7 @@ class _Begun:
     before_leaf: int
     items: int = 0
     leaves: list[int] = field(default_factory=list)
+    decoder: str = ""
 
 
 class CarryFinder:
@@ -120,7 +125,7 @@ class CarryFinder:
         begun, self._begun = self._begun, None
         if begun is None or (record.get("run"), record.get("items")) != (begun.run, begun.items):
             return []
-        return [CarryMark(begun.day, begun.before_leaf, begun.run, begun.items, tuple(begun.leaves))]
+        return [CarryMark(begun.day, begun.before_leaf, begun.run, begun.items, tuple(begun.leaves), begun.decoder)]
 
 
 def _object(payload: bytes) -> dict[str, Any]:
@@ -135,4 +140,5 @@ def _begin(record: dict[str, Any], leaf_index: int) -> _Begun | None:
     run, day, before_leaf = (record.get(name) for name in ("run", "day", "before_leaf"))
     if not (isinstance(run, str) and isinstance(day, str) and type(before_leaf) is int):
         return None
-    return _Begun(run, day, before_leaf, leaves=[leaf_index])
+    decoder = record.get("decoder")
+    return _Begun(run, day, before_leaf, leaves=[leaf_index], decoder=decoder if isinstance(decoder, str) else "")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from archive.attribution.intervals import Row, fold_sessions
-from archive.index.engine import Engine, IndexUnavailableError
+from archive.index.engine import LOG_NUMBER, Engine, IndexUnavailableError
 from archive.index.open_records import OPEN_CARRIED
 
 MAX_MAPPINGS = 1_000_000
@@ -33,19 +33,26 @@ _KEYS_OF_SESSION = (
     "realm, kind, coalesce(nas_address, toIPv6('::')), session_id, if(session_id = '', account, ''), "
     "if(session_id = '', station, ''), if(session_id = '', address, toIPv6('::'))"
 )
+OPENED_LOG_NUMBER = "indexOf({logs:Array(String)}, coalesce(opened_log, log))"
+"""As LOG_NUMBER, of the record that a carried row names."""
+SINCE_PLACE = f"({LOG_NUMBER}, leaf_index) >= ({{since_log:UInt32}}, {{since_leaf:UInt64}})"
+"""Rows of the leaf `since_leaf` of a log, and of every leaf after it, of later logs too."""
 # A carried one counts as what it stands for: its opening at its own time, or else the last sign of it.
 _MOMENTS = (
     "event = 'carry' AS is_carry, "
     "toUnixTimestamp64Nano(if(is_carry, coalesce(opened, last_seen, time), time)) AS moment, "
+    "if(is_carry, coalesce(opened_log, log), log) AS told_log, "
+    "indexOf({logs:Array(String)}, told_log) AS log_number, "
     "if(is_carry, coalesce(opened_leaf, leaf_index), leaf_index) AS leaf, "
     "if(is_carry, coalesce(opened_row, row), row) AS place, "
     "multiIf(event = 'close', 2, event = 'open' OR (is_carry AND opened IS NOT NULL), 0, 1) AS rank, "
     "toUnixTimestamp64Nano(if(is_carry, coalesce(last_seen, time), time)) AS seen"
 )
+_LAST = "(moment, log_number, leaf, place, rank)"
 _WITHIN = (
     "received >= fromUnixTimestamp64Nano({received:Int64}, 'UTC') "
     "AND time < fromUnixTimestamp64Nano({until:Int64}, 'UTC') "
-    "AND (time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') OR leaf_index >= {since_leaf:UInt64})"
+    f"AND (time >= fromUnixTimestamp64Nano({{since:Int64}}, 'UTC') OR {SINCE_PLACE})"
 )
 _NAT_EVENTS = f"{_WITHIN} AND kind != 'flow'"
 _SESSION_EVENTS = (
@@ -53,29 +60,31 @@ _SESSION_EVENTS = (
 )
 _NAT = (
     f"SELECT {_KEY}, tupleElement(told, 1) AS kind, tupleElement(told, 2) AS quality, "
-    "tupleElement(told, 3) AS opened_leaf, tupleElement(told, 4) AS opened_row, "
+    "tupleElement(told, 3) AS opened_log, tupleElement(told, 4) AS opened_leaf, tupleElement(told, 5) AS opened_row, "
     "if(is_known, opened_ns, NULL) AS opened_unix_ns, last_seen_unix_ns "
     f"FROM (SELECT {_KEY}, maxIf(moment, rank = 0) AS opened_ns, maxIf(moment, rank = 2) AS closed_ns, "
     "countIf(rank = 0) > 0 "
     "AND opened_ns >= closed_ns AS is_known, max(seen) AS last_seen_unix_ns, "
-    "argMaxIf((kind, quality, leaf, place), (moment, -toInt64(leaf), -toInt64(place)), rank = 0) AS at_open, "
-    "argMax((kind, quality, leaf, place), (moment, leaf, place, rank)) AS at_last, "
+    "argMaxIf((kind, quality, told_log, leaf, place), (moment, -toInt64(log_number), -toInt64(leaf), -toInt64(place)), "
+    "rank = 0) AS at_open, "
+    f"argMax((kind, quality, told_log, leaf, place), {_LAST}) AS at_last, "
     "if(is_known, at_open, at_last) AS told "
     f"FROM (SELECT {_KEY}, kind, quality, {_MOMENTS} FROM {{db}}.nat WHERE {_NAT_EVENTS} "
     "AND cityHash64(outside_address, outside_port_low, inside_address) % {slices:UInt32} = {slice:UInt32}) "
-    f"GROUP BY {_KEY} HAVING argMax(rank, (moment, leaf, place, rank)) != 2 "
+    f"GROUP BY {_KEY} HAVING argMax(rank, {_LAST}) != 2 "
     "AND last_seen_unix_ns >= {silent_since:Int64})"
 )
 _SESSION_COLUMNS = (
-    "log, leaf_index, row, realm, event, toUnixTimestamp64Nano(time) AS time_unix_ns, address, kind, session_id, "
+    f"log, {LOG_NUMBER} AS log_number, leaf_index, row, realm, event, "
+    "toUnixTimestamp64Nano(time) AS time_unix_ns, address, kind, session_id, "
     "account, station, nas_address, nas_identifier, login_id, ended_why, quality, dedup_key, details, "
     "toUnixTimestamp64Nano(opened) AS opened_unix_ns, toUnixTimestamp64Nano(last_seen) AS last_seen_unix_ns, "
-    "opened_leaf, opened_row"
+    f"opened_log, {OPENED_LOG_NUMBER} AS opened_log_number, opened_leaf, opened_row"
 )
 _OPEN_SESSIONS = (
     f"(SELECT {_KEYS_OF_SESSION} FROM (SELECT *, {_MOMENTS} FROM {{db}}.sessions WHERE {_SESSION_EVENTS} "
     "AND cityHash64(session_id) % {slices:UInt32} = {slice:UInt32}) GROUP BY "
-    f"{_KEYS_OF_SESSION} HAVING argMax(rank, (moment, leaf, place, rank)) != 2)"
+    f"{_KEYS_OF_SESSION} HAVING argMax(rank, {_LAST}) != 2)"
 )
 _OF_OPEN_SESSIONS = (
     f"SELECT {_SESSION_COLUMNS} FROM {{db}}.sessions WHERE {_SESSION_EVENTS} "
@@ -112,7 +121,8 @@ class OpenAtDayStart:
     def _limited(self, table: str, rows: Iterator[Row], limit: int) -> Iterator[tuple[str, Row]]:
         for number, row in enumerate(rows):
             if number < limit:
-                yield table, {**row, "time_unix_ns": self.day_start_ns}
+                earlier = row["opened_log"] if row["opened_log"] != self._engine.origin else None
+                yield table, {**row, "opened_log": earlier, "time_unix_ns": self.day_start_ns}
             elif self.not_carried is not None:
                 self.not_carried += 1
 
@@ -131,6 +141,7 @@ class OpenAtDayStart:
                     **interval.first,
                     "opened_unix_ns": interval.start_ns,
                     "last_seen_unix_ns": interval.last_seen_ns,
+                    "opened_log": evidence.log,
                     "opened_leaf": evidence.leaf_index,
                     "opened_row": evidence.row,
                     "dedup_key": "",
@@ -152,9 +163,11 @@ class OpenAtDayStart:
             yield rows
 
     def _asked(self) -> dict[str, Any]:
-        since, leaf = (self._start.day_start_ns, self._start.before_leaf) if self._start else (0, 0)
+        since = self._start.day_start_ns if self._start else 0
+        number, leaf = self._start.place if self._start else (0, 0)
         return {
             "since": since,
+            "since_log": number,
             "since_leaf": leaf,
             "received": max(0, since - DAY_NS),
             "until": self.day_start_ns,
@@ -163,30 +176,34 @@ class OpenAtDayStart:
 
 
 class CarryStart(NamedTuple):
-    """A complete carry of open records: its day's start, the leaf it is as of, and whether it has everything that was
-    open."""
+    """A complete carry of open records: its day's start, the place it is as of (number of the log, leaf), and whether
+    it has everything that was open."""
 
     day_start_ns: int
-    before_leaf: int
+    place: tuple[int, int]
     is_whole: bool
 
 
 def carry_to_start_from(engine: Engine, moment_ns: int) -> CarryStart | None:
     """The newest one whose day began at `moment_ns` or before; where that is not whole, the newest whole one, if it is
     at most MAX_DETOUR_NS older. None where there is no carry."""
-    rows = engine.query("SELECT DISTINCT details FROM {db}.events WHERE code = {code:String}", {"code": OPEN_CARRIED})
+    rows = engine.query(
+        f"SELECT DISTINCT {LOG_NUMBER} AS log_number, details FROM {{db}}.events WHERE code = {{code:String}}",
+        {"code": OPEN_CARRIED},
+    )
     found = [one for one in map(_carry_start, rows) if one is not None and one.day_start_ns <= moment_ns]
     if not found:
         return None
-    newest = max(found, key=lambda one: (one.day_start_ns, one.is_whole))
+    newest = max(found, key=lambda one: (one.day_start_ns, one.is_whole, one.place))
     whole = [one for one in found if one.is_whole and one.day_start_ns >= newest.day_start_ns - MAX_DETOUR_NS]
-    return max(whole, default=newest)
+    return max(whole, key=lambda one: (one.day_start_ns, one.place), default=newest)
 
 
 def _carry_start(row: Row) -> CarryStart | None:
     details = json.loads(row["details"])
     try:
-        return CarryStart(day_start_ns(str(details["day"])), int(details["before_leaf"]), details["not_carried"] == 0)
+        place = int(row["log_number"]), int(details["before_leaf"])
+        return CarryStart(day_start_ns(str(details["day"])), place, details["not_carried"] == 0)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -195,6 +212,6 @@ def _reduced(statement: str) -> str:
     """All but updates, and of those the first and the last of each session and address: they tell the same holders."""
     by = f"{_KEYS_OF_SESSION}, address"
     updates = f"SELECT * FROM ({statement} AND event = 'update')"
-    first = f"{updates} ORDER BY time_unix_ns, leaf_index, row LIMIT 1 BY {by}"
-    last = f"{updates} ORDER BY time_unix_ns DESC, leaf_index DESC, row DESC LIMIT 1 BY {by}"
+    first = f"{updates} ORDER BY time_unix_ns, log_number, leaf_index, row LIMIT 1 BY {by}"
+    last = f"{updates} ORDER BY time_unix_ns DESC, log_number DESC, leaf_index DESC, row DESC LIMIT 1 BY {by}"
     return f"{statement} AND event != 'update' UNION ALL SELECT * FROM ({first}) UNION ALL SELECT * FROM ({last})"

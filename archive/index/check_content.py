@@ -4,12 +4,15 @@ A leaf without flows is decoded by itself. One with flows needs the templates of
 carry of its day and moves the state on over every flow leaf between. Two things depend on what lies further back than
 that, and are not compared: whether a line is `repeated`, and sequence gaps of syslog senders; those of flow exporters
 are where a carry told their numbers. Late rows of a leaf are counted, not compared.
+
+Leaves that other decoders made the rows of are not compared, nor what decoding would go on to from there: a walk starts
+at a carry of the present decoders and ends before the first leaf of others.
 """
 
 from typing import Any, NamedTuple
 
 from archive.errors import ArchiveError, ArchiveIntegrityError
-from archive.index.blocks import LeafBlocks
+from archive.index.blocks import SEGMENT_MISSING, LeafBlocks
 from archive.index.carry import SETTINGS_LISTENER, CarryMark
 from archive.index.carry_reader import CarryReader, SettingsMark, settings_in_force
 from archive.index.check_rows import Difference, RowComparison
@@ -22,6 +25,8 @@ MAX_WALK_RECORDS = 2_000_000
 within reach."""
 COMPARED_BEFORE_TARGET = 16
 """Leaves before the one that a walk leads to that are compared too: their state is there anyway."""
+
+_COMPARABLE = "decoder IN (SELECT arrayJoin({decoders:Array(String)}))"
 
 
 class SampleSizes(NamedTuple):
@@ -41,10 +46,13 @@ class ContentCheck:
         self._worker, self._carries, self._sizes = worker, carries, sizes
         self._rows = RowComparison(run.engine)
         self._settings: list[SettingsMark] = []
+        self._decoder = ""
 
     def check(self) -> bool:
         """Whether everything drawn was compared in time."""
         self._settings = self._carries.settings_marks()
+        self._decoder = wait_result(self._worker.fingerprint())
+        self._findings.other_decoder = self._count_of_other_decoders()
         for index in self._draw("NOT hasAny", self._sizes.newest, self._sizes.drawn):
             if self._run.is_over():
                 return False
@@ -56,14 +64,21 @@ class ContentCheck:
         for order, limit in (("leaf_index DESC", newest), ("cityHash64(leaf_index, {seed:UInt64})", drawn)):
             rows = self._engine.query(
                 f"SELECT leaf_index FROM {{db}}.leaves WHERE records > 0 AND leaf_index < {{next:UInt64}} "
-                f"AND {which}(listener_kinds, {{kinds:Array(String)}}) ORDER BY {order} LIMIT {{limit:UInt32}}",
-                {"next": self._run.next_leaf, "kinds": [*STATEFUL_KINDS], "seed": self._run.seed, "limit": limit},
+                f"AND {_COMPARABLE} AND {which}(listener_kinds, {{kinds:Array(String)}}) "
+                f"ORDER BY {order} LIMIT {{limit:UInt32}}",
+                {
+                    "next": self._run.next_leaf,
+                    "kinds": [*STATEFUL_KINDS],
+                    "seed": self._run.seed,
+                    "limit": limit,
+                    "decoders": self._decoders,
+                },
             )
             found |= {int(row["leaf_index"]) for row in rows}
         return sorted(found)
 
     def _walk_to_flows(self, targets: list[int]) -> bool:
-        marks = self._carries.carries()
+        marks = [mark for mark in self._carries.carries() if mark.decoder == self._decoder]
         starts: dict[int, tuple[CarryMark | None, list[int]]] = {}
         for target in targets:
             before = [mark for mark in marks if mark.before_leaf <= target]
@@ -95,13 +110,34 @@ class ContentCheck:
         return True
 
     def _path(self, start: int, last: int) -> list[int]:
+        """Leaves with flows, and those of which nobody knows because they were gone: the walk ends there."""
         rows = self._engine.query(
-            "SELECT leaf_index, sum(records) OVER (ORDER BY leaf_index) AS until FROM {db}.leaves "
+            "SELECT leaf_index, sum(records) OVER (ORDER BY leaf_index) AS until, "
+            f"countIf(NOT {_COMPARABLE}) OVER (ORDER BY leaf_index) AS others FROM {{db}}.leaves "
             "WHERE leaf_index >= {start:UInt64} AND leaf_index <= {last:UInt64} AND records > 0 "
-            "AND hasAny(listener_kinds, {kinds:Array(String)}) ORDER BY leaf_index",
-            {"start": start, "last": last, "kinds": [*STATEFUL_KINDS]},
+            "AND (hasAny(listener_kinds, {kinds:Array(String)}) OR counters[{missing:String}] > 0) ORDER BY leaf_index",
+            {
+                "start": start,
+                "last": last,
+                "kinds": [*STATEFUL_KINDS],
+                "missing": SEGMENT_MISSING,
+                "decoders": self._decoders,
+            },
         )
-        return [int(row["leaf_index"]) for row in rows if int(row["until"]) <= MAX_WALK_RECORDS]
+        return [int(row["leaf_index"]) for row in rows if row["until"] <= MAX_WALK_RECORDS and not row["others"]]
+
+    @property
+    def _decoders(self) -> list[str]:
+        """Whose rows are compared. A leaf that nothing decoded was gone; if it is not, its rows are missing."""
+        return [self._decoder, ""]
+
+    def _count_of_other_decoders(self) -> int:
+        (row,) = self._engine.query(
+            f"SELECT count() AS n FROM {{db}}.leaves WHERE records > 0 AND leaf_index < {{next:UInt64}} "
+            f"AND NOT {_COMPARABLE}",
+            {"next": self._run.next_leaf, "decoders": self._decoders},
+        )
+        return int(row["n"])
 
     def _decode_and_compare(self, index: int, leaf: dict[str, Any], gaps_of: tuple[str, ...]) -> None:
         settings = settings_in_force(self._settings, index)

@@ -13,19 +13,19 @@ SAID = {
         "ข้อมูลของใบที่ {leaf_index} ในดัชนีค้นหา ({names}) ไม่ตรงกับที่ผนึกไว้",
     ),
     "rows_missing": (
-        "Table {table} of the index lacks {count} rows of leaf {leaf_index}.",
+        "Table {table} of the index lacks {rows} of leaf {leaf_index}.",
         "ตาราง {table} ของดัชนีค้นหาขาด {count} แถวของใบที่ {leaf_index}",
     ),
     "rows_extra": (
-        "Table {table} of the index has {count} rows too many of leaf {leaf_index}.",
+        "Table {table} of the index has {rows} too many of leaf {leaf_index}.",
         "ตาราง {table} ของดัชนีค้นหามีแถวของใบที่ {leaf_index} เกินมา {count} แถว",
     ),
     "rows_differ": (
-        "Table {table} of the index has {count} rows of leaf {leaf_index} that differ from what is sealed.",
+        "Table {table} of the index has {rows} of leaf {leaf_index} other than sealed.",
         "ตาราง {table} ของดัชนีค้นหามี {count} แถวของใบที่ {leaf_index} ไม่ตรงกับที่ผนึกไว้",
     ),
     "query_differs": (
-        "A search of table {table} by a value of leaf {leaf_index} finds {count} rows with the engine's indexes and "
+        "A search of table {table} by a value of leaf {leaf_index} finds {rows} with the engine's indexes and "
         "{without} without.",
         "การค้นหาตาราง {table} ด้วยค่าจากใบที่ {leaf_index} พบ {count} แถวเมื่อใช้ดัชนีของฐานข้อมูล แต่พบ {without} แถวเมื่อไม่ใช้",
     ),
@@ -34,7 +34,12 @@ SAID = {
         "การค้นหาตาราง {table} ไม่พบแถวของใบที่ {leaf_index} ด้วยค่าของแถวนั้นเอง",
     ),
 }
-"""Sentence in English and in Thai of each `what` of a place."""
+"""Sentence in English and in Thai of each `what` of a place; `rows` is `count` with its noun."""
+OTHER_DECODER = (
+    "{leaves} decoded by an earlier version; `phayan reindex` decodes them again.",
+    "มี {count} ใบที่ถอดข้อมูลด้วยโปรแกรมรุ่นก่อน คำสั่ง `phayan reindex` จะถอดข้อมูลใหม่ให้",
+)
+"""No defect: what decodes otherwise than it did differs from its rows rightly."""
 
 
 @dataclass
@@ -49,6 +54,7 @@ class Findings:
     missing: set[int] = field(default_factory=set)
     missing_days: int = 0
     uncompared: int = 0
+    other_decoder: int = 0
     problems: list[str] = field(default_factory=list)
     _places: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)
 
@@ -63,9 +69,15 @@ class Findings:
     def messages(self, language: int) -> list[str]:
         """Sentences of the first places in English (0) or Thai (1)."""
         return [
-            SAID[what][language].format(table=table, leaf_index=leaf_index, **values)
+            SAID[what][language].format(table=table, leaf_index=leaf_index, rows=_rows(values), **values)
             for (table, leaf_index, what), values in list(self._places.items())[:MAX_PLACES]
         ]
+
+    def notes(self, language: int) -> list[str]:
+        """Sentences about what is no defect."""
+        count = self.other_decoder
+        leaves = "1 leaf was" if count == 1 else f"{count} leaves were"
+        return [OTHER_DECODER[language].format(leaves=leaves, count=count)] if count else []
 
     def values(self) -> dict[str, Any]:
         """As JSON (docs/CONTRACT.md, "Verify")."""
@@ -78,8 +90,16 @@ class Findings:
             "sampled_queries": self.sampled_queries,
             "missing_segments": self.missing_days + len(self.missing),
             "uncompared_leaves": self.uncompared,
+            "other_decoder_leaves": self.other_decoder,
+            "notes": self.notes(0),
+            "notes_th": self.notes(1),
             "defects": self.defects,
             "messages": self.messages(0),
             "messages_th": self.messages(1),
             "places": [{"table": table, "leaf_index": index, "what": what} for table, index, what in places],
         }
+
+
+def _rows(values: dict[str, Any]) -> str:
+    count = values.get("count", 0)
+    return "1 row" if count == 1 else f"{count} rows"

@@ -26,7 +26,8 @@ NS = 1_000_000_000
 @dataclass
 class DecodedLeaf:
     """Rows per table, of this leaf and late rows of earlier ones, and what was counted on the way. `units` are those of
-    records that hold several, this leaf's first, then those of earlier leaves."""
+    records that hold several, this leaf's first, then those of earlier leaves. `decoder` is
+    the fingerprint of what decoded."""
 
     tables: dict[str, list[pa.Table]] = field(default_factory=dict)
     waiting: int = 0
@@ -34,16 +35,19 @@ class DecodedLeaf:
     listener_kinds: list[str] = field(default_factory=list)
     carry: Carry | None = None
     units: list[Units] = field(default_factory=list)
+    decoder: str = ""
 
 
 class ChunkDecoder:
     """Holds each decoder's state over the leaves of a log, which must come in order.
 
     `settings` count until the journal says otherwise: those of a settings record from the leaf after it on.
+    `fingerprint` is equal for decoders that make the same rows of the same records.
     """
 
-    def __init__(self, decoders: list[Decoder], settings: DecodingSettings) -> None:
+    def __init__(self, decoders: list[Decoder], settings: DecodingSettings, fingerprint: str) -> None:
         self._decoders = decoders
+        self.fingerprint = fingerprint
         self._states: list[Any] = [decoder.initial_state() for decoder in decoders]
         self._days: set[int] = set()
         self._refused = 0
@@ -56,6 +60,7 @@ class ChunkDecoder:
         carry = self._carry_before(leaf_index, table, kinds)
         result = self._decode(leaf_index, table, kinds)
         result.carry = carry
+        result.decoder = self.fingerprint
         if self._refused:
             result.counters["carry_items_refused"], self._refused = self._refused, 0
         return result
@@ -102,7 +107,7 @@ class ChunkDecoder:
         if day is None:
             return None
         text = datetime.fromtimestamp(day * DAY_SECONDS, UTC).strftime("%Y%m%d")
-        return Carry(text, leaf_index, self.export_state())
+        return Carry(text, leaf_index, self.export_state(), self.fingerprint)
 
     def _begin_day(self, table: pa.Table, kinds: dict[str, str]) -> int | None:
         """The UTC day (since 1970) that these flows are the first of. Any day not met before, not only a later one: a

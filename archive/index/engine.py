@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import clickhouse_connect
@@ -11,11 +12,14 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from archive.errors import ArchiveError
 from archive.index.blocks import Block
-from archive.index.tables import create_statements, database_name, schema_fingerprint
+from archive.index.tables import create_statements, database_name, merged_statements, schema_fingerprint
 
 QUERY_TIMEOUT_SECONDS = 30
 """Longest a single question may run; a wider one is refused by the engine, not left to hang."""
 SHADOW_SUFFIX = "_rebuild"
+MERGED_SUFFIX = "_all"
+LOG_NUMBER = "indexOf({logs:Array(String)}, log)"
+"""Of the log that a row is from: leaves of one log are in order, and those of a later log after them."""
 MAX_QUERY_MEMORY_BYTES = 2 * 1024**3
 """A question may not push the receiver's machine into swap."""
 
@@ -29,13 +33,18 @@ class IndexUnavailableError(ArchiveError):
 
 
 class Engine:
-    """Connections to one log's database. Each thread has its own client: calls on one client are serialised."""
+    """Connections to one log's database. Each thread has its own client: calls on one client are serialised.
 
-    def __init__(self, dsn: str, origin: str, *, suffix: str = "") -> None:
+    With `former`, origins of earlier logs whose databases are there, oldest first, it reads the rows of all of them and
+    takes none. `logs` are the origins in the order of the logs.
+    """
+
+    def __init__(self, dsn: str, origin: str, *, suffix: str = "", former: Sequence[str] = ()) -> None:
         self._dsn = dsn
         self._local = threading.local()
         self.origin = origin
-        self.database = database_name(origin) + suffix
+        self.logs = (*former, origin)
+        self.database = database_name(origin) + (MERGED_SUFFIX if former else suffix)
         self._drop_other_tables()
         self._create_tables()
 
@@ -72,24 +81,37 @@ class Engine:
         self._create_tables()
 
     def _create_tables(self) -> None:
-        for statement in create_statements(self.database, self.origin):
+        made = create_statements(self.database, self.origin)
+        for statement in merged_statements(self.database, self.logs) if len(self.logs) > 1 else made:
             self.command(statement)
 
     def _drop_other_tables(self) -> None:
         """Rows of an earlier layout cannot be told from those of this one; the journal has them all."""
+        if len(self.logs) > 1:
+            self.drop()
+            return
         found = self.query(f"SELECT comment FROM system.databases WHERE name = '{self.database}'")
         if found and found[0]["comment"] != schema_fingerprint():
             log.warning("the index has the tables of another version; it is rebuilt from the journal")
             self.command(f"DROP DATABASE {self.database}")
 
     def _client(self) -> Client:
-        client = getattr(self._local, "client", None)
+        return self._own_client("client", {})
+
+    def _reading_client(self) -> Client:
+        """Its limits are set once: given with each question they cost an embedded engine five more statements."""
+        limits = {"max_execution_time": QUERY_TIMEOUT_SECONDS, "max_memory_usage": MAX_QUERY_MEMORY_BYTES}
+        return self._own_client("reading", limits)
+
+    def _own_client(self, name: str, settings: dict[str, Any]) -> Client:
+        """This thread's client of a name."""
+        client = getattr(self._local, name, None)
         if client is None:
             try:
-                client = clickhouse_connect.get_client(dsn=self._dsn)
+                client = clickhouse_connect.get_client(dsn=self._dsn, settings=settings)
             except Exception as error:
                 raise IndexUnavailableError(f"the index at {self._dsn} cannot be opened: {error}") from error
-            self._local.client = client
+            setattr(self._local, name, client)
         return client
 
     def command(self, statement: str) -> None:
@@ -124,17 +146,21 @@ class Engine:
         except ClickHouseError as error:
             raise IndexUnavailableError(str(error)) from error
 
+    def log_number(self, origin: str) -> int:
+        """Place of a log among those of this archive, from 1; 0 for one that is none of them. As LOG_NUMBER in SQL."""
+        return self.logs.index(origin) + 1 if origin in self.logs else 0
+
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Rows as dictionaries; `{db}` in `sql` is this log's database. Addresses are 16 bytes, times integers only if
-        the query says so."""
+        """Rows as dictionaries; `{db}` in `sql` is this log's database, the parameter `logs` the origins in the order
+        of the logs. Addresses are 16 bytes, times integers only if the query says so."""
         return self.query_table(sql, parameters).to_pylist()
 
     def query_table(self, sql: str, parameters: dict[str, Any] | None = None) -> pa.Table:
         """`query` in columns."""
-        settings = {"max_execution_time": QUERY_TIMEOUT_SECONDS, "max_memory_usage": MAX_QUERY_MEMORY_BYTES}
+        given = dict(parameters or {})
+        if "{logs:" in sql:
+            given["logs"] = list(self.logs)
         try:
-            return self._client().query_arrow(
-                sql.replace("{db}", self.database), parameters=parameters or {}, settings=settings
-            )
+            return self._reading_client().query_arrow(sql.replace("{db}", self.database), parameters=given)
         except ClickHouseError as error:
             raise IndexUnavailableError(str(error)) from error

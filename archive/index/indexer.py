@@ -45,8 +45,9 @@ class _Decoding(NamedTuple):
 class Indexer:
     """Feeds the index. One instance per log; `run_once` is called in a loop by the index process.
 
-    `carry_writer` takes the decoders' state at each day's start; without one, none is written. `is_between_leaves` is
-    false while the engine may hold a part of a leaf's rows.
+    `carry_writer` takes the decoders' state at each day's start; without one, none is written. `history` gives the
+    engine that knows what was opened in earlier logs too; while it is None, what is open is not carried yet.
+    `is_between_leaves` is false while the engine may hold a part of a leaf's rows.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Indexer:
         *,
         carries: CarryReader | None = None,
         carry_writer: CarryWriter | None = None,
+        history: Callable[[], Engine | None] | None = None,
     ) -> None:
         self._paths = paths
         self._engine = engine
         self._make_worker = make_worker
         self._worker: DecodeWorker | None = None
         self._carry_writer = carry_writer
+        self._history = history or (lambda: engine)
         self._restorer = StateRestorer(paths, engine, carries or CarryReader(paths))
         self.next_leaf = self._read_progress()
         self.sealed_size = self.next_leaf
@@ -167,10 +170,11 @@ class Indexer:
             self._carry_writer.write(decoded.carry)
         if self._carry_writer is not None and not EVIDENCE_KINDS.isdisjoint(decoded.listener_kinds):
             day = utc_day(int(leaf["first_unix_ns"]))
-            if day not in self._days and time.monotonic() >= self._open_again_monotonic:
+            history = self._history() if day not in self._days else None
+            if history is not None and time.monotonic() >= self._open_again_monotonic:
                 # Before its rows are in the index, which thus tells of all leaves before this one.
                 try:
-                    self._carry_writer.write_open(day, index, self._engine)
+                    self._carry_writer.write_open(day, index, history)
                     self._days.add(day)
                 except (SpoolError, IndexUnavailableError) as error:
                     self._open_again_monotonic = time.monotonic() + OPEN_RETRY_SECONDS

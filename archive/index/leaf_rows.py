@@ -24,6 +24,7 @@ LEAVES_SCHEMA = pa.schema(
         ("late_leaves", pa.list_(pa.uint64())),
         ("late_counts", pa.list_(pa.uint64())),
         ("counters", pa.map_(pa.string(), pa.uint64())),
+        ("decoder", pa.string()),
     ]
 )
 
@@ -48,7 +49,7 @@ def sealed_counters(leaf: dict[str, Any]) -> dict[str, int]:
 
 def leaf_row(index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> pa.Table:
     """One row of LEAVES_SCHEMA. `rows_written` has all rows, of earlier leaves too; those are told apart in `late_*`,
-    one entry for each table and leaf, so that the rows of each leaf can be counted."""
+    one entry for each table and leaf, so that the rows of each leaf can be counted. `decoder` made all of them."""
     written: Counter[str] = Counter()
     for block in decoded.blocks:
         written[block.table] += block.rows
@@ -64,5 +65,6 @@ def leaf_row(index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> pa.Table:
         "late_leaves": [block.leaf_index for block in late],
         "late_counts": [block.rows for block in late],
         "counters": [item for item in counters.items() if item[1]],
+        "decoder": decoded.decoder,
     }
     return pa.Table.from_pylist([row], schema=LEAVES_SCHEMA)

@@ -24,6 +24,7 @@ CARRY_EVENT = "carry"
 """`event` of the rows that items become."""
 _TABLES = ("nat", "sessions")
 _OF_THE_RECORD = ("leaf_index", "row", "received", "event")
+OPENED_LOG = "opened_log"
 KEPT_ADDRESSES = 65_536
 """Addresses whose text is kept: those of a carry repeat."""
 
@@ -112,6 +113,8 @@ def _values(table: str, item: Row) -> Row:
     if table not in _TABLES:
         raise ArchiveFormatError(f"{table!r} is not carried; valid are {', '.join(_TABLES)}")
     times, addresses, others = _COLUMNS[table]
+    # Records from before there were earlier logs do not have it.
+    item.setdefault(OPENED_LOG, None)
     values: Row = {name: item[name] for name in others}
     for name in times:
         moment = item[f"{name}_unix_ns"]

@@ -25,6 +25,7 @@ LOOK_AHEAD_DAYS = 2
 then among its rows. What comes later still puts the day in place once more, at the end."""
 CATCH_UP_LEAVES = 64
 """The index in use is held still for the last leaves, and for putting the last days in place."""
+_DAY = "toString(toYYYYMMDD(fromUnixTimestamp64Nano(first_unix_ns, 'UTC')))"
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Reindex:
                 if self._live.is_between_leaves:
                     self._catch_up(indexer)
                     self._put_days_in_place(shadow, before=None)
+                    self._keep_decoders(shadow)
                     self._engine.take_partition(shadow, "leaves", "all")
                     return
             stop.wait(PAUSE_SECONDS)
@@ -149,10 +151,22 @@ class Reindex:
         if day not in self.progress.days_done:
             self.progress.days_done.append(day)
 
+    def _keep_decoders(self, shadow: Engine) -> None:
+        """Leaves of days that are kept have the rows that their decoders made, so these stay noted."""
+        where = f"{_DAY} IN ({', '.join(repr(day) for day in self.progress.days_kept)})"
+        if not self.progress.days_kept:
+            return
+        for row in self._engine.query(f"SELECT DISTINCT decoder FROM {{db}}.leaves WHERE decoder != '' AND {where}"):
+            decoder = f"unhex('{row['decoder'].encode().hex()}')"
+            shadow.command(
+                f"ALTER TABLE {shadow.database}.leaves UPDATE decoder = {decoder} WHERE decoder != '' AND leaf_index "
+                f"IN (SELECT leaf_index FROM {self._engine.database}.leaves WHERE decoder = {decoder} AND {where}) "
+                "SETTINGS mutations_sync = 2"
+            )
+
     def _days_with_missing_segments(self, shadow: Engine) -> set[str]:
         rows = shadow.query(
-            "SELECT DISTINCT toString(toYYYYMMDD(fromUnixTimestamp64Nano(first_unix_ns, 'UTC'))) AS day "
-            "FROM {db}.leaves WHERE counters[{missing:String}] > 0",
+            f"SELECT DISTINCT {_DAY} AS day FROM {{db}}.leaves WHERE counters[{{missing:String}}] > 0",
             {"missing": SEGMENT_MISSING},
         )
         return {str(row["day"]) for row in rows}

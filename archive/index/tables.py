@@ -1,6 +1,7 @@
 """ClickHouse tables made from `archive.schema`: one database per log, partitions by UTC day of receipt. Pure text."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -48,7 +49,8 @@ CREATE TABLE IF NOT EXISTS {database}.leaves (
     log String, leaf_index UInt64, kind LowCardinality(String), stream LowCardinality(String),
     spool_sequence UInt64, records UInt64, first_unix_ns Int64, last_unix_ns Int64,
     listener_kinds Array(String), waiting UInt64, rows_written Map(String, UInt64),
-    late_tables Array(String), late_leaves Array(UInt64), late_counts Array(UInt64), counters Map(String, UInt64)
+    late_tables Array(String), late_leaves Array(UInt64), late_counts Array(UInt64), counters Map(String, UInt64),
+    decoder LowCardinality(String)
 ) ENGINE = MergeTree ORDER BY leaf_index
 SETTINGS non_replicated_deduplication_window = {window}
 """
@@ -84,6 +86,21 @@ def schema_fingerprint() -> str:
     """Equal for equal tables. An index of other tables is rebuilt from the journal, not altered."""
     statements = [*(create_table("d", table, "") for table in SCHEMAS), LEAVES_TABLE]
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()[:16]
+
+
+def merged_statements(database: str, origins: Sequence[str]) -> list[str]:
+    """A database of tables that hold nothing and read those of every log in `origins`, whose own databases are there.
+    Each log's partitions and order are used as in its own table."""
+    sources = "|".join(database_name(origin) for origin in origins)
+    like = database_name(origins[-1])
+    return [
+        f"CREATE DATABASE IF NOT EXISTS {database}",
+        *(
+            f"CREATE TABLE IF NOT EXISTS {database}.{table} AS {like}.{table} "
+            f"ENGINE = Merge(REGEXP('^({sources})$'), '^{table}$')"
+            for table in (*SCHEMAS, "leaves")
+        ),
+    ]
 
 
 def create_statements(database: str, origin: str) -> list[str]:

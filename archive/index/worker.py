@@ -66,6 +66,10 @@ class LeafDecoder:
         """Go on from the items of a carry, for the kinds `only`."""
         self._decoder.import_state(items, only)
 
+    def fingerprint(self) -> str:
+        """Of what decodes here."""
+        return self._decoder.fingerprint
+
     def _chunk(self, leaf: dict[str, Any]) -> pa.Table:
         return decode_chunk(read_stored_chunk(self._segments, stored_chunk(leaf)))
 
@@ -90,7 +94,7 @@ class DecodeWorker:
     """One decode process. `factory(*arguments)` must be importable there. It works in the order of the calls.
 
     The results raise WorkerLostError or ArchiveError (`wait_result`). With `scratch`, a folder of `run`, it works
-    beside another one.
+    beside another one; `run` is by default that of `paths`.
     """
 
     def __init__(
@@ -100,8 +104,9 @@ class DecodeWorker:
         *arguments: Any,
         scratch: str = "index",
         has_units: bool = True,
+        run: Path | None = None,
     ) -> None:
-        scratch_folder = paths.run / scratch
+        scratch_folder = (run or paths.run) / scratch
         make_directory(scratch_folder)
         for left in scratch_folder.glob("*.arrow"):
             left.unlink(missing_ok=True)
@@ -123,6 +128,10 @@ class DecodeWorker:
     def import_state(self, items: list[dict[str, Any]], only: frozenset[str]) -> "Future[None]":
         """`LeafDecoder.import_state` there."""
         return self._submit("import_state", items, only)
+
+    def fingerprint(self) -> "Future[str]":
+        """`LeafDecoder.fingerprint` there."""
+        return self._submit("fingerprint")
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)

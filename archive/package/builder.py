@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 
 from archive.ask.record import format_tlog_proof, prove_leaves
 from archive.chunk import decode_chunk
-from archive.errors import ArchiveIntegrityError
+from archive.errors import ArchiveIntegrityError, AskError
 from archive.index.leaf_reader import LeafReader
 from archive.index.worker import stored_chunk
 from archive.leaf import decode_leaf
@@ -28,6 +28,11 @@ from archive.package.bag import make_bag
 from archive.segment import read_stored_chunk
 
 KEY_LEAF = 0
+FORMER_LOG = (
+    "the answer cites records of the earlier log {log}, and a package holds records of the newest log only; show those "
+    "records with their proofs instead / คำตอบอ้างถึงระเบียนของบันทึกชุดก่อน {log} ชุดหลักฐานรวมได้เฉพาะระเบียนของบันทึกชุดปัจจุบัน "
+    "โปรดใช้หน้าระเบียนพร้อมข้อพิสูจน์แทน"
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,13 @@ class PackageFacts:
         }
 
 
+def refuse_former_logs(origin: str, answer: dict[str, Any]) -> None:
+    """All of a package is proven under one checkpoint. Raises AskError `former_log` for a record of another log."""
+    steps = [step for candidate in answer["candidates"] for step in candidate["steps"]]
+    if others := sorted({str(one.get("log") or origin) for one in [*steps, *answer["losses"]]} - {origin}):
+        raise AskError(FORMER_LOG.format(log=others[0]), code="former_log")
+
+
 def cited_records(answer: dict[str, Any]) -> list[tuple[int, int]]:
     """(leaf, row) of every record the answer cites, losses included, each once, in order."""
     steps = [step for candidate in answer["candidates"] for step in candidate["steps"]]
@@ -67,8 +79,10 @@ def cited_records(answer: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) -> dict[str, bytes]:
-    """Every file but the signature. Raises ArchiveIntegrityError when a chunk is not what its leaf says."""
+    """Every file but the signature. Raises ArchiveIntegrityError when a chunk is not what its leaf says, AskError
+    `former_log`."""
     answer = _with_records_at_hand(paths, answer)
+    refuse_former_logs(paths.origin(), answer)
     cited = cited_records(answer)
     leaves = sorted({KEY_LEAF, *(leaf for leaf, _ in cited)})
     proofs = prove_leaves(paths, leaves)
@@ -113,14 +127,18 @@ def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) 
 
 
 def _with_records_at_hand(paths: ArchivePaths, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, with the record that carries an original in its place where the original's segment is gone."""
-    leaves = LeafReader(paths)
+    """The answer, with the record that carries an original in its place where the original's segment is gone or
+    lies in an earlier log."""
+    leaves, origin = LeafReader(paths), paths.origin()
 
     def at_hand(step: dict[str, Any]) -> dict[str, Any]:
         carried = step.get("carried_leaf_index")
-        if carried is None or (paths.segments / leaves.leaf(step["leaf_index"])["segment"]).exists():
+        if carried is None or (step.get("carried_log") or origin) != origin:
             return step
-        return {**step, "leaf_index": carried, "row": step["carried_row"]}
+        is_own = (step.get("log") or origin) == origin
+        if is_own and (paths.segments / leaves.leaf(step["leaf_index"])["segment"]).exists():
+            return step
+        return {**step, "log": origin, "leaf_index": carried, "row": step["carried_row"]}
 
     candidates = [{**one, "steps": [at_hand(step) for step in one["steps"]]} for one in answer["candidates"]]
     return {**answer, "candidates": candidates}

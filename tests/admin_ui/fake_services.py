@@ -247,6 +247,7 @@ class FakeAsk:
             "until": MOMENT,
             "more": self.more,
             "rows": rows,
+            "log": row(1)["log"],
             "indexed_until_unix_ns": 1_795_136_472_000_000_000,
         }
 

@@ -29,22 +29,27 @@ STRANGER = Peer(1, 4_000_000, 4_000_000)
 class AskDesk:
     """`ask(op, **arguments)` as the local user, `ask_as(peer, op, ...)` as anybody."""
 
-    def __init__(self, directory: Path) -> None:
-        self.log = IndexedLog.make(directory)
-        log = self.log
+    def __init__(self, directory: Path, *, carries: bool = False) -> None:
+        self.open(IndexedLog.make(directory, carries=carries))
+
+    def open(self, log: IndexedLog) -> None:
+        """The service begins over a log and those before it."""
+        self.log = log
         self.audit_writer = log.writer("audit")
         self.operators = OperatorStore(log.paths.directory / "operators", log.clock)
         auditor = Auditor(self.audit_writer, self.operators, log.clock, frozenset({os.getuid()}))
         hold = threading.Lock()
+        reader = log.logs.reader
         reindexing = ReindexDesk(log.engine, log.indexer, hold, lambda shadow: log.indexer, auditor)
         self.desk = Desk(
             paths=log.paths,
-            engine=log.engine,
+            logs=log.logs,
+            former=log.former,
             indexer=log.indexer,
             auditor=auditor,
             operators=self.operators,
-            alarms=AlarmBook(self.audit_writer, log.engine, log.clock),
-            status=StatusReader(log.paths, log.engine, log.indexer, log.clock, ZONE),
+            alarms=AlarmBook(self.audit_writer, reader, log.clock),
+            status=StatusReader(log.paths, log.engine, log.indexer, log.clock, ZONE, reader=reader, former=log.former),
             clock=log.clock,
             zone=ZONE,
             retention_days=90,

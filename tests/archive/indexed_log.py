@@ -6,6 +6,7 @@ An embedded engine can open one path in the life of a process, so that every log
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -23,10 +24,16 @@ from archive.index.carry_reader import CarryReader
 from archive.index.carry_writer import CarryWriter
 from archive.index.decoding import ChunkDecoder
 from archive.index.engine import Engine
+from archive.index.former_indexing import FormerIndexing
 from archive.index.indexer import Indexer
+from archive.index.logs import ArchiveLogs, LogIndex, former_paths
+from archive.index.reindex import Reindex
 from archive.index.settings import DecodingSettings
 from archive.index.worker import LeafDecoder, WorkerLostError
+from archive.key_source import KeySource
+from archive.keys import load_keys
 from archive.origin import create_log, default_paths
+from archive.succession import KEY_CHANGED, begin_new_log
 from deploy.decoders import make_chunk_decoder
 from tests.clocks import ManualClock
 
@@ -63,6 +70,9 @@ class LocalWorker:
         # As they cross into the worker's process.
         return _settled(lambda: self.decoder.import_state(json.loads(json.dumps(items)), only))
 
+    def fingerprint(self) -> Future[str]:
+        return _settled(self.decoder.fingerprint)
+
     def close(self) -> None:
         pass
 
@@ -84,7 +94,10 @@ def _settled(call: Callable[[], Any]) -> Future[Any]:
 class IndexedLog(SmallLog):
     """A small log whose index is fed by hand."""
 
+    dsn: str
     engine: Engine
+    logs: ArchiveLogs
+    former: FormerIndexing
     indexer: Indexer
     worker: LocalWorker
     carries: bool = False
@@ -108,14 +121,43 @@ class IndexedLog(SmallLog):
         log = cls(paths, create_log(paths, origin, clock), clock)
         log.decoding = DecodingSettings("Asia/Bangkok", realms, listener_realms)
         log.carries = carries
-        log.engine = Engine(f"chdb://{_engine_directory().name}/index", origin)
+        log.dsn = f"chdb://{_engine_directory().name}/index"
+        log.engine = Engine(log.dsn, origin)
         log._sealer = log.sealer()
         log.start_indexer()
         return log
 
+    def open_logs(self) -> ArchiveLogs:
+        """This log's index and those of the logs before it, as the index process opens them."""
+        former = [LogIndex(paths, Engine(self.dsn, paths.origin())) for paths in former_paths(self.paths)]
+        reader = Engine(self.dsn, self.engine.origin, former=[one.origin for one in former]) if former else None
+        return ArchiveLogs(LogIndex(self.paths, self.engine), former, reader)
+
+    def index_former(self) -> FormerIndexing:
+        used = self.decoding
+
+        def make_worker(one: LogIndex) -> Any:
+            return LocalWorker(one.paths.segments, self.make_decoder(used.zone, used.networks, used.listeners))
+
+        return FormerIndexing(self.logs.former, lambda one: Indexer(one.paths, one.engine, lambda: make_worker(one)))
+
+    def change_key(self) -> None:
+        """The appliance stops, `phayan keys change` begins a new log, and the appliance starts again."""
+        self.stop_indexer()
+        for sealer in self.sealers:
+            sealer.close()
+        self.sealers.clear()
+        origin = f"phayan.test/index-{next(_number)}"
+        begin_new_log(self.paths, KeySource(self.paths.keys), origin, KEY_CHANGED, self.clock)
+        self.keys = load_keys(self.paths.keys)
+        self.engine = Engine(self.dsn, origin)
+        self._sealer = self.sealer()
+        self.start_indexer()
+
     def start_indexer(self) -> None:
         """A new index process over the same engine."""
-
+        self.logs = self.open_logs()
+        self.former = self.index_former()
         settings = self.decoding
 
         def make_worker() -> Any:
@@ -127,7 +169,14 @@ class IndexedLog(SmallLog):
             self.carry_writer = CarryWriter(
                 self.paths.spool, reader, self.clock, close_after_seconds=FOR_EVER_SECONDS, settings=settings
             )
-        self.indexer = Indexer(self.paths, self.engine, make_worker, carries=reader, carry_writer=self.carry_writer)
+        self.indexer = Indexer(
+            self.paths,
+            self.engine,
+            make_worker,
+            carries=reader,
+            carry_writer=self.carry_writer,
+            history=lambda: self.logs.reader if self.former.is_complete else None,
+        )
 
     def make_worker(self, settings: DecodingSettings | None = None) -> Any:
         """One beside that of the indexer."""
@@ -183,6 +232,21 @@ class IndexedLog(SmallLog):
         self._sealer.run_once()
         if index:
             self.index()
+
+    def reindex(self, wrap: Callable[[Indexer], Indexer] = lambda one: one) -> Reindex:
+        """A run, not begun, that rebuilds the index with the decoders of now; `wrap` is put around its indexer."""
+        live = self.indexer
+
+        def make_indexer(shadow: Engine) -> Indexer:
+            engine, carries, writer = self.engine, self.carries, self.carry_writer
+            self.engine, self.carries, self.carry_writer = shadow, False, None
+            try:
+                self.start_indexer()
+                return wrap(self.indexer)
+            finally:
+                self.engine, self.carries, self.carry_writer, self.indexer = engine, carries, writer, live
+
+        return Reindex(self.engine, live, threading.Lock(), make_indexer)
 
     def index(self) -> int:
         done = 0

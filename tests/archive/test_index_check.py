@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ask_desk import AskDesk
 from flow_days import NETFLOW, SETTINGS, SYSLOG, line, receive_days, seconds, to_next_day
+from index_comparison import COUNTS, assert_intact, check, forge, places
 from indexed_log import IndexedLog
 from netflow_datagrams import data, template
 
@@ -18,12 +19,11 @@ from archive.event_record import encode_event
 from archive.index.check_content import SampleSizes
 from archive.index.check_findings import SAID
 from archive.index.check_queries import PLAIN
-from archive.index.self_check import SelfCheck
 from archive.schema import SCHEMAS
 from collector.wire.flows import FlowDecoder
 
-ALL, COUNTS = SampleSizes(10_000, 0, 10_000, 0), SampleSizes(0, 0, 0, 0)
 TABLES = [table for table in SCHEMAS if table != "options"]
+COPIES = {table: f"kept_{table}" for table in (*SCHEMAS, "leaves")}
 LINE = (SYSLOG, b"<13>Nov 20 10:00:00 gw1 app: user=somchai \xe0\xb8\xaa\xe0\xb8\xa1 line")
 CONNTRACK = (
     SYSLOG,
@@ -53,24 +53,6 @@ def fill(log: IndexedLog, days: int = 2) -> None:
     log.check()
 
 
-def check(log: IndexedLog, sizes: SampleSizes = ALL, hold: Any = None, **more: Any) -> dict[str, Any]:
-    made = SelfCheck(log.paths, log.engine, log.indexer, hold or threading.Lock(), log.make_worker, sizes=sizes, **more)
-    return made.run(threading.Event())
-
-
-def forge(log: IndexedLog, table: str, change: str) -> None:
-    log.engine.command(f"ALTER TABLE {log.engine.database}.{table} {change} SETTINGS mutations_sync = 2")
-
-
-def places(result: dict[str, Any]) -> set[tuple[str, int, str]]:
-    return {(place["table"], place["leaf_index"], place["what"]) for place in result["places"]}
-
-
-def assert_intact(result: dict[str, Any]) -> None:
-    assert (result["defects"], result["messages"], result["problem"]) == (0, [], ""), result
-    assert (result["state"], result["is_complete"]) == ("checked", True)
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[IndexedLog]:
     made = IndexedLog.make(tmp_path, realms=SETTINGS.networks, carries=True)
@@ -80,9 +62,14 @@ def log(tmp_path: Path) -> Iterator[IndexedLog]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexedLog]:
-    """Each test takes back what it changes."""
+    """One for all tests, with a copy of each table; `forged` takes back what a test changes."""
     made = IndexedLog.make(tmp_path_factory.mktemp("filled"), realms=SETTINGS.networks, carries=True)
     fill(made)
+    for table, copy in COPIES.items():
+        # Every change writes all parts of a table anew.
+        made.engine.command(f"OPTIMIZE TABLE {made.engine.database}.{table} FINAL")
+        made.engine.command(f"CREATE TABLE {made.engine.database}.{copy} AS {made.engine.database}.{table}")
+        copy_rows(made, table, copy)
     yield made
     made.close()
 
@@ -91,16 +78,28 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexedLog]:
 def forged(filled: IndexedLog, monkeypatch: pytest.MonkeyPatch) -> Iterator[IndexedLog]:
     """`filled`, with its tables as they were afterwards. Questions are tested by themselves."""
     monkeypatch.setattr(check_queries, "SAMPLED_QUERIES", 0)
-    engine = filled.engine
-    copies = [(f"{engine.database}.{table}", f"{engine.database}.kept_{table}") for table in [*SCHEMAS, "leaves"]]
-    for table, kept in copies:
-        engine.command(f"CREATE TABLE {kept} AS {table}")
-        engine.command(f"ALTER TABLE {kept} ATTACH PARTITION ALL FROM {table}")
+    before = parts(filled)
     yield filled
-    for table, kept in copies:
-        engine.command(f"TRUNCATE TABLE {table}")
-        engine.command(f"ALTER TABLE {table} ATTACH PARTITION ALL FROM {kept}")
-        engine.command(f"DROP TABLE {kept} SYNC")
+    after = parts(filled)
+    for table, copy in COPIES.items():
+        if before[table] != after[table]:
+            filled.engine.command(f"TRUNCATE TABLE {filled.engine.database}.{table}")
+            copy_rows(filled, copy, table)
+
+
+def copy_rows(log: IndexedLog, source: str, target: str) -> None:
+    database = log.engine.database
+    log.engine.command(f"ALTER TABLE {database}.{target} ATTACH PARTITION ALL FROM {database}.{source}")
+
+
+def parts(log: IndexedLog) -> dict[str, list[str]]:
+    """Every change of a table is in other parts."""
+    rows = log.engine.query(
+        "SELECT table, arraySort(groupArray(name)) AS parts FROM system.parts "
+        "WHERE active AND database = {database:String} GROUP BY table",
+        {"database": log.engine.database},
+    )
+    return {table: [] for table in COPIES} | {row["table"]: row["parts"] for row in rows}
 
 
 def own_row(log: IndexedLog, table: str) -> dict[str, Any]:
@@ -134,30 +133,23 @@ def test_what_the_shipped_sizes_draw_is_intact(filled: IndexedLog) -> None:
     assert_intact(check(filled, SampleSizes()))
 
 
-def hide_one_of_each(log: IndexedLog) -> set[tuple[str, int, str]]:
+def test_a_row_hidden_is_found_and_with_its_count_by_its_content(forged: IndexedLog) -> None:
+    """In each table one, in the index alone."""
     expected = set()
     for table in TABLES:
-        row = own_row(log, table)
-        forge(log, table, f"DELETE WHERE leaf_index = {row['leaf_index']} AND row = {row['row']}")
+        row = own_row(forged, table)
+        forge(forged, table, f"DELETE WHERE leaf_index = {row['leaf_index']} AND row = {row['row']}")
         expected.add((table, row["leaf_index"], "rows_missing"))
-    return expected
-
-
-def test_a_row_hidden_in_the_index_alone_is_found(forged: IndexedLog) -> None:
-    expected = hide_one_of_each(forged)
     result = check(forged, COUNTS)
     assert places(result) == expected
     assert result["defects"] == len(expected)
     for place, message, thai in zip(result["places"], result["messages"], result["messages_th"], strict=True):
-        assert message == f"Table {place['table']} of the index lacks 1 rows of leaf {place['leaf_index']}."
+        assert message == f"Table {place['table']} of the index lacks 1 row of leaf {place['leaf_index']}."
         assert str(place["leaf_index"]) in thai
 
-
-def test_a_row_hidden_with_its_count_is_found_by_its_content(forged: IndexedLog) -> None:
-    expected = hide_one_of_each(forged)
-    for table, leaf, _ in expected:
-        fewer = f"mapApply((k, v) -> (k, if(k = '{table}', v - 1, v)), rows_written)"
-        forge(forged, "leaves", f"UPDATE rows_written = {fewer} WHERE leaf_index = {leaf}")
+    hidden = " OR ".join(f"(leaf_index = {leaf} AND k = '{table}')" for table, leaf, _ in expected)
+    fewer = f"mapApply((k, v) -> (k, if({hidden}, v - 1, v)), rows_written)"
+    forge(forged, "leaves", f"UPDATE rows_written = {fewer} WHERE 1")
     assert_intact(check(forged, COUNTS))
     assert places(check(forged)) == expected
 
@@ -263,7 +255,7 @@ def test_records_that_come_meanwhile_are_no_defect(
     log: IndexedLog, monkeypatch: pytest.MonkeyPatch, full_counts: bool
 ) -> None:
     """Between any two looks of the check a leaf is indexed, some with rows for leaves before. Twenty checks with
-    `--full`, six in the normal run."""
+    `--full`, three in the normal run."""
     receive_days(log, 2, log.index)
     query, hold, turn = log.engine.query, threading.Lock(), iter(range(10_000))
     busy = [False]
@@ -281,14 +273,15 @@ def test_records_that_come_meanwhile_are_no_defect(
             busy[0] = False
         return result
 
-    for round_number in range(20 if full_counts else 6):
+    rounds, rounds_a_day = (20, 5) if full_counts else (3, 2)
+    for round_number in range(rounds):
         calls = iter(range(10_000))
         with monkeypatch.context() as patched:
             patched.setattr(log.engine, "query", watched)
             patched.setattr(check_queries, "SAMPLED_QUERIES", 2)
             result = check(log, SampleSizes(1, 2, 1, 0), hold)
         assert (result["defects"], result["problem"]) == (0, ""), (round_number, result)
-        if round_number % 5 == 4:
+        if round_number % rounds_a_day == rounds_a_day - 1:
             to_next_day(log)
             for number in range(200):
                 source = (bytes(10) + b"\xff\xff" + bytes([192, 0, 2, number]), 3000 + number % 5)
@@ -353,7 +346,7 @@ def test_an_index_of_the_engine_that_loses_rows_is_found(filled: IndexedLog, mon
         return result
 
     monkeypatch.setattr(filled.engine, "query", losing)
-    result = check(filled)
+    result = check(filled, COUNTS)
     assert {(table, what) for table, _, what in places(result)} == {("logs", "query_differs")}
 
 
@@ -364,16 +357,16 @@ def test_a_row_that_its_own_value_does_not_find_is_found(filled: IndexedLog, mon
         return [{**row, "own": 0} if "groupBitXor" in sql else row for row in query(sql, parameters)]
 
     monkeypatch.setattr(filled.engine, "query", blind)
-    assert {what for _, _, what in places(check(filled))} == {"row_not_found"}
+    assert {what for _, _, what in places(check(filled, COUNTS))} == {"row_not_found"}
 
 
 def test_many_leaves_are_counted_range_by_range(forged: IndexedLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_counts, "LEAVES_A_STATEMENT", 7)
     monkeypatch.setattr(check_counts, "LEAVES_A_LOOK", 2)
-    assert_intact(check(forged))
+    assert_intact(check(forged, COUNTS))
     row = own_row(forged, "logs")
     forge(forged, "logs", f"DELETE WHERE leaf_index = {row['leaf_index']} AND row = {row['row']}")
-    assert places(check(forged)) == {("logs", row["leaf_index"], "rows_missing")}
+    assert places(check(forged, COUNTS)) == {("logs", row["leaf_index"], "rows_missing")}
 
 
 def test_a_run_out_of_time_says_that_it_is_not_complete(filled: IndexedLog) -> None:
@@ -391,12 +384,13 @@ def test_a_decoder_that_says_other_than_the_index_is_told(filled: IndexedLog, mo
         return decoded
 
     monkeypatch.setattr(FlowDecoder, "decode", other)
+    monkeypatch.setattr(check_queries, "SAMPLED_QUERIES", 0)
     assert {(table, what) for table, _, what in places(check(filled))} == {("flows", "rows_extra")}
 
 
 def test_every_finding_has_words_in_both_languages() -> None:
     for english, thai in SAID.values():
-        values = {"table": "logs", "leaf_index": 7, "count": 1, "without": 2, "names": "records"}
+        values = {"table": "logs", "leaf_index": 7, "rows": "1 row", "count": 1, "without": 2, "names": "records"}
         assert "7" in english.format(**values)
         assert "7" in thai.format(**values)
 

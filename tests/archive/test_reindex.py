@@ -1,7 +1,7 @@
 """Rebuilding the index beside the one in use: the same rows, day by day, while records come in."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from indexed_log import IndexedLog
 from archive.errors import ArchiveError
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
-from archive.index.reindex import Reindex
 from archive.schema import SCHEMAS
 
 TABLES = [*SCHEMAS, "leaves"]
@@ -30,24 +29,8 @@ def rows_of(log: IndexedLog) -> dict[str, list[dict[str, Any]]]:
     return {table: sorted(log.rows(table), key=repr) for table in TABLES}
 
 
-def reindex(log: IndexedLog, wrap: Callable[[Indexer], Indexer] = lambda one: one) -> Reindex:
-    live = log.indexer
-    decoder = log.start_indexer  # makes a worker over another engine below
-
-    def make_indexer(shadow: Engine) -> Indexer:
-        engine, carries, writer = log.engine, log.carries, log.carry_writer
-        log.engine, log.carries, log.carry_writer = shadow, False, None
-        try:
-            decoder()
-            return wrap(log.indexer)
-        finally:
-            log.engine, log.carries, log.carry_writer, log.indexer = engine, carries, writer, live
-
-    return Reindex(log.engine, live, threading.Lock(), make_indexer)
-
-
 def test_the_rebuilt_index_equals_the_old_one_row_for_row(log: IndexedLog) -> None:
-    days = receive_days(log, 4, log.index)
+    days = receive_days(log, 2, log.index)
     log.index()
     before = rows_of(log)
     assert all(before[table] for table in ("flows", "logs", "losses", "events", "leaves"))
@@ -57,7 +40,7 @@ def test_the_rebuilt_index_equals_the_old_one_row_for_row(log: IndexedLog) -> No
     )
     log.engine.command(f"TRUNCATE TABLE {log.engine.database}.flows")
     assert rows_of(log) != before
-    run = reindex(log)
+    run = log.reindex()
     run.run(threading.Event())
     assert run.progress.problem == ""
     assert run.progress.state == "finished"
@@ -69,7 +52,7 @@ def test_the_rebuilt_index_equals_the_old_one_row_for_row(log: IndexedLog) -> No
 
 
 def test_records_that_come_meanwhile_are_there_once(log: IndexedLog) -> None:
-    receive_days(log, 3, log.index)
+    receive_days(log, 1, log.index)
     log.index()
     turns = []
 
@@ -88,7 +71,7 @@ def test_records_that_come_meanwhile_are_there_once(log: IndexedLog) -> None:
                 log.receive("collector", (LINE[0], LINE[1] + b" %d" % len(turns)))
             return self._inner.run_once(at_most=min(at_most, 3))
 
-    run = reindex(log, lambda one: Slow(one))  # type: ignore[arg-type,return-value]
+    run = log.reindex(lambda one: Slow(one))  # type: ignore[arg-type,return-value]
     monkey = pytest.MonkeyPatch()
     with monkey.context() as small:
         small.setattr("archive.index.reindex.CATCH_UP_LEAVES", 2)
@@ -99,17 +82,17 @@ def test_records_that_come_meanwhile_are_there_once(log: IndexedLog) -> None:
     messages = [row["message"] for row in log.rows("logs") if b"line" in LINE[1] and row["message"].startswith("line ")]
     assert {f"line {n}" for n in range(1, 6)} <= set(messages)
     after = rows_of(log)
-    again = reindex(log)
+    again = log.reindex()
     again.run(threading.Event())
     assert rows_of(log) == after
 
 
 def test_old_days_are_in_place_before_the_last_is_read(log: IndexedLog) -> None:
-    days = receive_days(log, 5, log.index)
+    days = receive_days(log, 3, log.index)
     log.index()
     log.engine.command(f"TRUNCATE TABLE {log.engine.database}.flows")
     seen: list[list[str]] = []
-    run = reindex(log)
+    run = log.reindex()
     real = run._put_days_in_place
 
     def watched(shadow: Engine, before: int | None) -> None:
@@ -126,12 +109,12 @@ def test_old_days_are_in_place_before_the_last_is_read(log: IndexedLog) -> None:
 
 
 def test_a_stopped_run_leaves_the_index_whole(log: IndexedLog) -> None:
-    receive_days(log, 3, log.index)
+    receive_days(log, 1, log.index)
     log.index()
     before = rows_of(log)
     stop = threading.Event()
     stop.set()
-    run = reindex(log)
+    run = log.reindex()
     run.run(stop)
     assert run.progress.state == "stopped"
     assert rows_of(log) == before
@@ -143,7 +126,7 @@ def test_days_whose_segments_are_gone_keep_their_rows(log: IndexedLog) -> None:
     before = rows_of(log)
     for path in log.paths.segments.glob(f"collector/{days[0]}/*.seg"):
         path.unlink()
-    run = reindex(log)
+    run = log.reindex()
     run.run(threading.Event())
     assert run.progress.state == "finished"
     assert run.progress.days_kept == [days[0]]
@@ -153,14 +136,14 @@ def test_days_whose_segments_are_gone_keep_their_rows(log: IndexedLog) -> None:
 
 
 def test_a_changed_chunk_ends_the_run_and_says_so(log: IndexedLog) -> None:
-    receive_days(log, 3, log.index)
+    receive_days(log, 1, log.index)
     log.index()
     before = rows_of(log)
     path = sorted(log.paths.segments.glob("collector/*/*.seg"))[-1]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    run = reindex(log)
+    run = log.reindex()
     run.run(threading.Event())
     assert run.progress.state == "failed"
     assert path.name in run.progress.problem
@@ -170,15 +153,15 @@ def test_a_changed_chunk_ends_the_run_and_says_so(log: IndexedLog) -> None:
 
 
 def test_the_index_in_use_is_never_overtaken(log: IndexedLog) -> None:
-    receive_days(log, 2, log.index)
+    receive_days(log, 1, log.index)
     log.index()
     log.receive("collector", LINE, index=False)
-    run = reindex(log)
+    run = log.reindex()
     run.run(threading.Event())
     assert run.progress.leaves_done == log.indexer.next_leaf
     log.index()
     after = rows_of(log)
-    reindex(log).run(threading.Event())
+    log.reindex().run(threading.Event())
     assert rows_of(log) == after
 
 
@@ -193,7 +176,7 @@ def test_a_leaf_half_inserted_is_waited_for(log: IndexedLog) -> None:
     with log.inserting(fail, lambda table, token: None), pytest.raises(ArchiveError):
         log.index()
     assert not log.indexer.is_between_leaves
-    run = reindex(log)
+    run = log.reindex()
     done = threading.Thread(target=run.run, args=(threading.Event(),))
     done.start()
     done.join(1)

@@ -103,6 +103,7 @@ def test_conntrack_destroy_with_its_own_time_and_id():
             "last_seen": None,
             "opened_leaf": None,
             "opened_row": None,
+            "opened_log": None,
         }
     ]
     row = log(DESTROY)
