@@ -171,6 +171,17 @@ def test_records_of_equal_numbers_are_not_confused(logs: Logs) -> None:
         assert [row["log"] for row in record["rows"]] == [record["log"]]
 
 
+def test_sessions_of_equal_numbers_without_a_key_of_their_own_are_two(logs: Logs) -> None:
+    """As carried ones are, which are told apart by their place alone."""
+    logs.change_key()
+    for one in (*logs.log.logs.former, logs.log.logs.newest):
+        one.engine.command(
+            f"INSERT INTO {one.engine.database}.sessions (leaf_index, row, realm, received, event, kind) "
+            f"VALUES (900, 7, 'main', fromUnixTimestamp64Nano({logs.now_ns}, 'UTC'), 'carry', 'portal')"
+        )
+    assert len({row["log"] for row in logs.search("table:sessions")}) == 2
+
+
 def test_a_record_is_proven_under_its_own_logs_last_checkpoint(logs: Logs) -> None:
     logs.line("earlier")
     leaf = logs.line("before")
@@ -280,6 +291,9 @@ def test_until_an_earlier_log_is_indexed_answers_are_pending(days: Logs) -> None
     days.change_key()
     days.line("new")
     days.forget_former()
+    # The newest log is indexed to its end: what is missing is the earlier one's alone.
+    days.log.index()
+    assert days.log.indexer.next_leaf == days.log.indexer.sealed_size
     assert [one.problem for one in days.log.former.behind] == [""]
     asked_ns = opened_ns + 30 * NS
     days.log.clock.advance(60)
