@@ -50,12 +50,17 @@ def _private_pem(key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
+def _cut(name: str) -> str:
+    """At most 64 bytes (RFC 5280, ub-common-name), whole characters."""
+    return name.encode()[:64].decode(errors="ignore")
+
+
 def make_certificate(key: ec.EllipticCurvePrivateKey, origin: str, not_before: datetime.datetime) -> x509.Certificate:
     """Self-signed: its fingerprint is published, there is nobody above it."""
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Phayan evidence packages"),
-            x509.NameAttribute(NameOID.COMMON_NAME, origin[:64]),
+            x509.NameAttribute(NameOID.COMMON_NAME, _cut(origin)),
         ]
     )
     usage = x509.KeyUsage(True, True, False, False, False, False, False, False, False)

@@ -69,6 +69,8 @@ class Sealer:
         self._spool = SpoolWatch(paths.spool, self._clock)
         self._taken: set[Path] = set()
         self._is_head_wanted = False
+        self._unpublished: bytes | None = None
+        self._removal_failure: OSError | None = None
         self.sealed_records = 0
         self.sealed_files = 0
         try:
@@ -117,26 +119,39 @@ class Sealer:
             except OSError as error:
                 failure = failure or error
         self._publish_if_due()
+        failure = failure or self._removal_failure
         if failure is not None:
             raise failure
         return sealed
 
     def publish(self) -> None:
         """Sign and publish what is pending, whatever the interval."""
-        if not self.pending_leaves:
+        if self.pending_leaves:
+            self._tree.store()
+            following = Checkpoint(self._origin, self._tree.size, self._tree.root())
+            check_stored_tree(self._paths.log, self._published, following)
+            self._unpublished = self._head.advance(self._published, following, self._keys.checkpoint)
+            self._published = following
+        if self._unpublished is None:
             return
-        self._tree.store()
-        following = Checkpoint(self._origin, self._tree.size, self._tree.root())
-        check_stored_tree(self._paths.log, self._published, following)
-        note = self._head.advance(self._published, following, self._keys.checkpoint)
-        replace_file(self._paths.log / "checkpoint", note)
-        self._published = following
+        # The head is signed; whatever fails from here on is done at the next turn.
+        replace_file(self._paths.log / "checkpoint", self._unpublished)
+        self._unpublished = None
         self._published_monotonic_ns = self._clock.monotonic_ns()
         self._is_head_wanted = False
         self._tree.remove_stale_partials()
-        for path in self._taken:
-            path.unlink(missing_ok=True)
-        self._taken = set()
+        self._remove_taken()
+
+    def _remove_taken(self) -> None:
+        """Remove what the head covers; one file that cannot be removed keeps no other, and is tried again."""
+        self._removal_failure = None
+        for path in list(self._taken):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self._removal_failure = self._removal_failure or error
+            else:
+                self._taken.discard(path)
 
     def close(self) -> None:
         """Publish and give the head up."""

@@ -45,8 +45,10 @@ def begin_new_log(
         raise ArchiveStateError(f"this archive has a log {origin} already; a new log needs a new name", code="origin")
     head = HeadFile(paths.head, key)
     try:
-        note = known if known is not None else _newest_note(paths)
-        note = _own_note(note, key)
+        notes = [_own_note(note, key) for note in (known, *_own_notes(paths)) if note is not None]
+        if not notes:
+            raise ArchiveStateError(f"neither {paths.head} nor a published checkpoint is there", code="head_missing")
+        note = max(notes, key=lambda one: open_checkpoint(one, key).size)
         following = _next_paths(paths)
         _remove_half_made(following)
         former = FormerLog(key.name, vkey, note.decode("utf-8"), why)
@@ -91,11 +93,9 @@ def read_origin(folder: Path) -> str:
     return (folder / "log" / "origin").read_text(encoding="utf-8").strip()
 
 
-def _newest_note(paths: ArchivePaths) -> bytes:
-    for path in (paths.head, paths.log / "checkpoint"):
-        if path.exists():
-            return path.read_bytes()
-    raise ArchiveStateError(f"neither {paths.head} nor a published checkpoint is there", code="head_missing")
+def _own_notes(paths: ArchivePaths) -> list[bytes]:
+    """The signed head and the published checkpoint, as far as they are there."""
+    return [path.read_bytes() for path in (paths.head, paths.log / "checkpoint") if path.exists()]
 
 
 def _own_note(note: bytes, key: VerifierKey) -> bytes:

@@ -54,12 +54,13 @@ def _write(path: Path, row: np.ndarray, length: np.ndarray) -> None:
     os.replace(temporary, path)
 
 
-def read_unit_report(path: Path) -> UnitReport:
-    """A file that `report_units` wrote. Raises ArchiveFormatError."""
+def parse_unit_report(stem: str, data: bytes) -> UnitReport:
+    """What `report_units` wrote into the file of this name. Raises ArchiveFormatError."""
     try:
-        leaf_index = int(path.stem.partition("_")[0])
-        table = pa.ipc.open_stream(path.read_bytes()).read_all()
-    except (ValueError, pa.ArrowException) as error:
+        leaf_index = int(stem.partition("_")[0])
+        table = pa.ipc.open_stream(data).read_all()
+    except (ValueError, OSError, pa.ArrowException) as error:
+        # A file that a power cut left half written makes Arrow raise OSError.
         raise ArchiveFormatError("not a report of units") from error
     if table.schema != _SCHEMA:
         raise ArchiveFormatError("a report of units has other columns than row and length")

@@ -8,13 +8,15 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from archive.anchor.outside_heads import newest_found
+from archive.anchor.outside_heads import answer_wanted, newest_found
+from archive.anchor.service import head_sources
 from archive.clock import SystemClock
 from archive.durable import make_directory, replace_file
 from archive.note import VerifierKey, parse_verifier_key
 from archive.origin import ArchivePaths
 from archive.policy import Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
 from archive.sealer import Sealer
+from archive.sealing.first_head import FirstHead
 from archive.sealing.machine import remember_machine
 from archive.succession import KEY_CHANGED, REASONS, begin_new_log, former_folders, read_origin
 from deploy.anchor_trust import trust_of
@@ -22,6 +24,7 @@ from deploy.config_keys import key_source
 from deploy.errors import DeployError
 from deploy.layout import Appliance, open_appliance
 from deploy.options import config_option, data_option, format_option
+from deploy.processes.anchor import anchor_settings
 
 MAX_NUMBER_DIGITS = 4
 """A longer number at the end of a name is part of the name, as in a random one."""
@@ -95,6 +98,7 @@ def change_command(
     if not yes:
         click.confirm(f"End log {old} for ever and begin a new one?", abort=True)
     if why == KEY_CHANGED:
+        _refuse_older_state(appliance)
         # What was received is sealed by the key that was in force then.
         sealer = Sealer(paths, source.load(old), head_interval_seconds=0)
         try:
@@ -138,6 +142,17 @@ def trust_machine_command(data: str | None, config: str | None) -> None:
     appliance.paths.origin()
     remember_machine(appliance.paths)
     click.echo("this machine and disk are known from here on; the sealer signs at its next try, within a minute")
+
+
+def _refuse_older_state(appliance: Appliance) -> None:
+    """The old key signs once more only if the heads kept outside allow it, as at any start. Raises DeployError."""
+    sources = head_sources(anchor_settings(appliance))
+    gate = FirstHead(appliance.paths, _log_key(appliance.paths), SystemClock(), has_sources=bool(sources))
+    if gate.is_allowed():
+        return
+    answer_wanted(appliance.paths, sources)
+    if not gate.is_allowed():
+        raise DeployError(f"the old key may not sign any more: {gate.problem}")
 
 
 def following_origin(origin: str) -> str:

@@ -45,8 +45,9 @@ def _wait(data: str | None, progress: dict[str, Any]) -> dict[str, Any]:
             while progress["state"] == "running":
                 time.sleep(POLL_SECONDS)
                 progress = ask(data, "reindex_progress")
-                done = 1_000 * progress["leaves_done"] // max(1, progress["leaves_total"])
-                bar.label = f"{progress['leaves_done']} of {progress['leaves_total']} leaves"
+                finished, total = progress.get("leaves_done", 0), progress.get("leaves_total", 0)
+                done = 1_000 * finished // max(1, total)
+                bar.label = f"{finished} of {total} leaves"
                 bar.update(max(0, done - bar.pos))
     except KeyboardInterrupt:
         click.echo("it goes on without this window; `phayan reindex --stop` ends it", err=True)

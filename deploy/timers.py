@@ -85,8 +85,9 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
     try:
         while not stop.wait(REPORT_SECONDS):
             _try("clock", watch.tick)
-            kind = schedule.due()
-            if kind and (verifying is None or not verifying.is_alive()):
+            # Not asked while one runs: what is due then is due afterwards.
+            kind = schedule.due() if verifying is None or not verifying.is_alive() else None
+            if kind:
                 # The clock is sampled while a full one runs, which may take long.
                 verifying = threading.Thread(target=_verify, args=(timer, kind), name="verify", daemon=True)
                 verifying.start()

@@ -152,6 +152,14 @@ def run_target(target: Target, stop: threading.Event) -> None:
         log.exception("%s %s", target.kind, target.name)
 
 
+def head_sources(settings: AnchorSettings) -> list[HeadSource]:
+    """Where heads of ours are kept outside. Raises WitnessError for an address that is none."""
+    witnesses: list[HeadSource] = [
+        WitnessSource(key.name, WitnessClient(url, key, ca_file=ca_file)) for url, key, ca_file in settings.witnesses
+    ]
+    return [*witnesses, *(CopySource(path) for path in settings.copies)]
+
+
 def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Clock | None = None) -> AnchorService:
     """The service over the published log of `paths`. Raises OSError, or ArchiveError where there is no log."""
     clock = clock or SystemClock()
@@ -160,8 +168,6 @@ def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Cl
     store = AnchorStore(paths, clock)
     store.open(published.key)
     clients = [(key, WitnessClient(url, key, ca_file=ca_file)) for url, key, ca_file in settings.witnesses]
-    sources: list[HeadSource] = [WitnessSource(key.name, client) for key, client in clients]
-    sources += [CopySource(path) for path in settings.copies]
     return AnchorService(
         paths=paths,
         published=published,
@@ -171,6 +177,6 @@ def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Cl
             StampQueue(authority, published, store, clock, settings.timestamp_interval_seconds)
             for authority in settings.authorities
         ],
-        sources=sources,
+        sources=head_sources(settings),
         clock=clock,
     )

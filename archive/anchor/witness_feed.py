@@ -27,6 +27,10 @@ class AddCheckpoint(Protocol):
     def add_checkpoint(self, note: bytes, old_size: int, make_proof: ProofMaker) -> Cosigned: ...
 
 
+REPLACED_SECONDS = 0.2
+"""Before the newer head is taken, which took the tiles of the one at hand."""
+
+
 class WitnessFeed:
     """Not thread-safe: one thread calls `step`. `report` may be called by another."""
 
@@ -67,7 +71,7 @@ class WitnessFeed:
                 return POLL_SECONDS
             self._deliver(head)
         except HeadReplacedError:
-            return 0.0
+            return REPLACED_SECONDS
         except (ArchiveError, OSError) as error:
             self.fail(error)
         return self._backoff.seconds_left(self._clock.monotonic_ns())

@@ -2,6 +2,7 @@
 it."""
 
 import json
+import re
 from typing import Any
 
 from archive.alarms import (
@@ -95,8 +96,8 @@ class IntegrityReader:
     def _anchors(self, report: dict[str, Any], now_ns: int) -> list[dict[str, Any]]:
         found = []
         for kind, section in (("witness", "witnesses"), ("timestamp_authority", "authorities")):
-            for target in report.get(section) or ():
-                last_ns = int(target.get("last_success_unix_ns") or 0)
+            for target in _dictionaries(report.get(section)):
+                last_ns = _whole(target.get("last_success_unix_ns"))
                 since_ns = last_ns or self._started_ns
                 found.append(
                     {
@@ -106,7 +107,7 @@ class IntegrityReader:
                         "age_seconds": round(max(0.0, (now_ns - since_ns) / NS), 1),
                         "tree_size": target.get("size"),
                         "queue": target.get("queue"),
-                        "interval_seconds": target.get("interval_seconds", 0),
+                        "interval_seconds": _whole(target.get("interval_seconds")),
                         "problem": target.get("problem") or None,
                     }
                 )
@@ -119,7 +120,7 @@ class IntegrityReader:
             return []
         if sample.get("synchronised"):
             self._synchronised_ns = now_ns
-            offset_ns = sample.get("offset_ns") or 0
+            offset_ns = _whole(sample.get("offset_ns"))
             if abs(offset_ns) <= CLOCK_OFFSET_SECONDS * NS:
                 return []
             return [Condition("clock_offset", "clock", f"{offset_ns / 1e6:+.1f} ms; {sample.get('source')}")]
@@ -137,7 +138,9 @@ class IntegrityReader:
             for kind, result in results.items()
             if result.get("exit_code") == 1
         ]
-        newest_ns = max([result["time_unix_ns"] for result in results.values()], default=0)
+        # One that could not run says nothing of the archive.
+        ended = [result["time_unix_ns"] for result in results.values() if result.get("exit_code") in (0, 1)]
+        newest_ns = max(ended, default=0)
         if now_ns - max(newest_ns, self._started_ns) > VERIFY_QUICK_LAG_SECONDS * NS:
             found.append(Condition("verify_overdue", "verify", "no verification has ended in the last three hours"))
         return found
@@ -147,3 +150,16 @@ class IntegrityReader:
         names = ("verdict", "exit_code", "tree_size", "defects", "freshness", "seconds", *of_record)
         values = {name: result.get(name) for name in names}
         return {**values, "age_seconds": round((now_ns - result["time_unix_ns"]) / NS, 1)}
+
+
+def _dictionaries(value: Any) -> list[dict[str, Any]]:
+    """Of a report that another process wrote: what has the right form."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _whole(value: Any) -> int:
+    """A whole number, or one as decimal text; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return 0
+    text = str(value)
+    return int(text) if re.fullmatch(r"-?[0-9]{1,20}", text, re.ASCII) else 0

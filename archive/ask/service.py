@@ -163,6 +163,6 @@ def _watch(status: StatusReader, alarms: AlarmBook, stop: threading.Event) -> No
             conditions: list[Condition] = status.conditions()
             if time.monotonic() - started > 3 * ALARM_SECONDS:
                 alarms.update(conditions)
-        except (ArchiveError, OSError, ValueError) as error:
+        except Exception:
             # Whatever it is, the alarms of the next turn are still wanted.
-            log.warning("alarms cannot be brought up to date: %s", error)
+            log.exception("alarms cannot be brought up to date")

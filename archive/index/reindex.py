@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -70,8 +71,9 @@ class Reindex:
 
     def run(self, stop: threading.Event) -> None:
         """Rebuild everything. What went wrong is in `progress`; days that were put in place stay."""
-        shadow = self._engine.shadow()
+        shadow: Engine | None = None
         try:
+            shadow = self._engine.shadow()
             shadow.clear()
             indexer = self._make_indexer(shadow)
             try:
@@ -79,11 +81,14 @@ class Reindex:
             finally:
                 indexer.close()
             self.progress.state = "stopped" if stop.is_set() else "finished"
-        except (ArchiveError, OSError) as error:
-            log.warning("the index is not rebuilt: %s", error)
-            self.progress.state, self.progress.problem = "failed", str(error)
+        except Exception as error:
+            # Whoever waits for the run is told, whatever ended it.
+            log.warning("the index is not rebuilt: %s", error, exc_info=not isinstance(error, ArchiveError | OSError))
+            self.progress.state, self.progress.problem = "failed", str(error) or type(error).__name__
         finally:
-            shadow.drop()
+            if shadow is not None:
+                with suppress(ArchiveError):
+                    shadow.drop()
 
     def _index(self, shadow: Engine, indexer: Indexer, stop: threading.Event) -> None:
         # Never beyond the index in use: it would insert those leaves' rows a second time.

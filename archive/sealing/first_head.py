@@ -51,7 +51,7 @@ class FirstHead:
                 return False
             self._nonce = ask_for_heads(self._paths, self._key.name)
             self._next_ns = now + int(ANSWER_SECONDS * NS)
-            self._say("", self.problem or "waiting for the heads that witnesses and copies hold")
+            self.problem = self.problem or "waiting for the heads that witnesses and copies hold"
         found = read_found(self._paths, self._nonce)
         if found is None and now < self._next_ns:
             return False

@@ -1,22 +1,43 @@
 """What other processes hand to the sealer as files of `inbox/`: each becomes part of a leaf and is removed once a
 signed head covers that leaf. A crash in between seals it twice, which says nothing wrong."""
 
+import errno
 import logging
 import os
+import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from archive.durable import make_directory
-from archive.errors import ArchiveError
+from archive.durable import make_directory, open_descriptor
+from archive.errors import ArchiveError, ArchiveFormatError
 from archive.sealing.spool_watch import TIMESTAMP_TICK_NS
 
 REFUSED_KEPT = 20
 """Files of a kind that are kept for a person to look at; the others are removed, all are counted."""
 
 log = logging.getLogger(__name__)
+
+
+def read_handed_in(path: Path, max_bytes: int) -> bytes:
+    """The bytes of a regular file of the inbox. Raises ArchiveFormatError for anything else that lies there, and for a
+    file that is too long: whoever may write here may write what he likes."""
+    try:
+        with open_descriptor(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW) as descriptor:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ArchiveFormatError("not a regular file")
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                data = file.read(max_bytes + 1)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise ArchiveFormatError("not a regular file") from error
+        raise
+    if len(data) > max_bytes:
+        raise ArchiveFormatError(f"longer than {max_bytes} bytes")
+    return data
 
 
 @dataclass(frozen=True)
@@ -75,5 +96,7 @@ class InboxFolder:
         make_directory(aside)
         if sum(1 for _ in aside.iterdir()) < REFUSED_KEPT:
             os.replace(path, aside / path.name)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

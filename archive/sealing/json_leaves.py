@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from archive.errors import ArchiveError, ArchiveFormatError
-from archive.sealing.inbox import InboxFolder, PreparedLeaf
+from archive.sealing.inbox import InboxFolder, PreparedLeaf, read_handed_in
 
 MAX_FILE_BYTES = 48 * 1024
 """Of a file whose fields become one leaf of at most 65,535 bytes."""
@@ -50,10 +50,7 @@ class JsonLeaves:
 
 def read_fields(path: Path) -> dict[str, Any]:
     """The one JSON object in a file. Raises ArchiveFormatError."""
-    with path.open("rb") as file:
-        data = file.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise ArchiveFormatError(f"longer than {MAX_FILE_BYTES} bytes")
+    data = read_handed_in(path, MAX_FILE_BYTES)
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -13,7 +13,7 @@ import numpy as np
 from archive.chunk import decode_chunk
 from archive.clock import Clock
 from archive.durable import replace_file
-from archive.errors import ArchiveError, ArchiveFormatError, ArchiveIntegrityError
+from archive.errors import ArchiveError, ArchiveFormatError, ArchiveIntegrityError, ArchiveStateError
 from archive.index.leaf_reader import LeafReader
 from archive.leaf import StoredChunk
 from archive.origin import ArchivePaths
@@ -28,9 +28,9 @@ from archive.records_root import (
     make_salts,
     part_places,
 )
-from archive.sealing.inbox import InboxFolder, PreparedLeaf
+from archive.sealing.inbox import InboxFolder, PreparedLeaf, read_handed_in
 from archive.segment import read_stored_chunk
-from archive.unit_report import SUFFIX, UnitReport, read_unit_report
+from archive.unit_report import SUFFIX, UnitReport, parse_unit_report
 
 NS = 1_000_000_000
 LEAF_INTERVAL_SECONDS = 900.0
@@ -41,6 +41,8 @@ TURN_SECONDS = 0.2
 """Roots are computed for so long before the sealer looks at its spool again."""
 SALT_KEY_FILE = "salt.key"
 UNITS_SUFFIX = ".units"
+MAX_REPORT_BYTES = 64 * 1024 * 1024
+"""Two numbers a unit of a chunk of 4 MiB, which may have a unit a byte."""
 MAX_DAYS_KEPT = 32
 """Folders whose leaves' cuts are remembered: today's and yesterday's of every stream."""
 
@@ -121,13 +123,14 @@ class RecordRoots:
     def prepare(self, taken: set[Path]) -> Iterator[PreparedLeaf]:
         """Compute roots for a while; then the leaves that are due."""
         forced, self._is_forced = self._is_forced, False
-        deadline = time.monotonic() + TURN_SECONDS
         in_hand = {root.report for day in self._days.values() for root in day.pending.values()}
         files = self._inbox.files(taken | in_hand)
+        # Counted from here on, and one is always taken: listing a long queue takes longer than a turn.
+        deadline = time.monotonic() + TURN_SECONDS
         try:
             for position, path in enumerate(files):
                 self.waiting = len(files) - position
-                if time.monotonic() >= deadline and not forced:
+                if position and time.monotonic() >= deadline and not forced:
                     self._inbox.look_again()
                     break
                 yield from self._take(path)
@@ -145,7 +148,7 @@ class RecordRoots:
 
     def _take(self, path: Path) -> Iterator[PreparedLeaf]:
         try:
-            report = read_unit_report(path)
+            report = parse_unit_report(path.stem, read_handed_in(path, MAX_REPORT_BYTES))
             leaf = self._leaves.leaf(report.leaf_index)
             if "segment" not in leaf:
                 raise ArchiveIntegrityError(f"leaf {report.leaf_index} has no chunk")
@@ -153,6 +156,7 @@ class RecordRoots:
             payloads, lengths = chunk_payloads(decode_chunk(read_stored_chunk(self._paths.segments, chunk)))
             day = self._day(str(Path(chunk.segment).parent))
             cuts = merge_cuts(day.newest_cuts(report.leaf_index), report, lengths)
+            key = b"" if cuts is None else self._salt_key(day)
         except ArchiveError as error:
             if error.code == "segment_missing":
                 # Purged meanwhile; there is nothing left to prove.
@@ -165,7 +169,7 @@ class RecordRoots:
             return
         if cuts.leaf_index in day.pending or len(day.pending) >= MAX_ROOTS:
             yield self._leaf(day, False)
-        salts = make_salts(self._salt_key(day.folder), cuts.leaf_index, cuts.generation, len(cuts.lengths))
+        salts = make_salts(key, cuts.leaf_index, cuts.generation, len(cuts.lengths))
         if not day.pending:
             day.begun_ns = self._clock.monotonic_ns()
         root = compute_records_root(cuts, payloads, salts)
@@ -179,10 +183,17 @@ class RecordRoots:
                 day.learn(path)
         return day
 
-    def _salt_key(self, folder: str) -> bytes:
-        path = self._paths.segments / folder / SALT_KEY_FILE
+    def _salt_key(self, day: _Day) -> bytes:
+        """The folder's key, made for its first root. Raises ArchiveStateError where roots are there and their key is
+        not: another key would make every one of them look falsified."""
+        path = self._paths.segments / day.folder / SALT_KEY_FILE
+        key = b""
         with suppress(FileNotFoundError):
-            return path.read_bytes()
+            key = path.read_bytes()
+        if len(key) == SALT_KEY_BYTES:
+            return key
+        if key or day.known:
+            raise ArchiveStateError(f"{path} is lost; bring it back from a copy", code="salt_key")
         key = os.urandom(SALT_KEY_BYTES)
         replace_file(path, key, mode=0o600)
         return key

@@ -20,7 +20,7 @@ from archive.anchor.service import AnchorService, run_target
 from archive.anchor.stamp_queue import MAX_QUEUED, StampQueue
 from archive.anchor.store import AnchorStore
 from archive.anchor.target import LAST_BACKOFF_SECONDS
-from archive.anchor.witness_feed import HANDED_OVER_SECONDS, SUBMIT_PAUSE_SECONDS, WitnessFeed
+from archive.anchor.witness_feed import HANDED_OVER_SECONDS, REPLACED_SECONDS, SUBMIT_PAUSE_SECONDS, WitnessFeed
 from archive.errors import ArchiveStateError, TimestampError
 from archive.leaf import encode_leaf
 from archive.note import open_checkpoint, split_note
@@ -177,7 +177,7 @@ class TestWitness:
         with pytest.raises(HeadReplacedError):
             office.published.proof(head, 1)
         office.witness.before = lambda: office.log.grow(7) and None
-        assert office.feed.step() == 0.0
+        assert office.feed.step() == REPLACED_SECONDS
         office.witness.before = lambda: None
         office.feed.step()
         assert office.witness.size == office.log.tree.size

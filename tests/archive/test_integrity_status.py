@@ -125,3 +125,26 @@ def test_a_quick_result_does_not_clear_what_a_full_one_found(tmp_path: Path) -> 
         assert [c.code for c in reader.conditions({}, late)] == ["verify_overdue"]
     finally:
         log.close()
+
+
+def test_a_verification_that_could_not_run_counts_for_nothing(tmp_path: Path) -> None:
+    log = IndexedLog.make(tmp_path)
+    try:
+        reader = IntegrityReader(log.engine, "Asia/Bangkok", log.clock.unix_ns())
+        late = log.clock.unix_ns() + int((VERIFY_QUICK_LAG_SECONDS + 10) * NS)
+        log.clock.advance(VERIFY_QUICK_LAG_SECONDS)
+        put_result(log, "quick", 2)
+        assert [c.code for c in reader.conditions({}, late)] == ["verify_overdue"]
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("garbage", [None, 5, "abc", [None], [5, "x"], {"a": 1}, [{"last_success_unix_ns": {}}]])
+def test_a_report_of_another_form_stops_no_alarm(shared: IndexedLog, reader: IntegrityReader, garbage: Any) -> None:
+    now = shared.clock.unix_ns()
+    processes = {
+        "anchor": {"witnesses": garbage, "authorities": garbage},
+        "timers": {"clock": {**SAMPLE, "offset_ns": garbage}},
+    }
+    assert reader.read(processes, now)
+    assert set(codes(reader, now, **processes)) <= {"anchor_stale"}

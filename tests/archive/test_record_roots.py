@@ -312,3 +312,59 @@ def test_units_of_a_purged_segment_are_dropped(rooted: Rooted) -> None:
     assert rooted.roots.refused == 0
     assert rooted.records_leaves() == []
     assert list(rooted.units.glob("*.arrow")) == []
+
+
+def test_a_report_that_a_power_cut_tore_holds_no_other_up(rooted: Rooted) -> None:
+    leaf, other = rooted.write(b"one"), rooted.write(b"two")
+    for one in (leaf, other):
+        report_units(rooted.units, one, [])
+    path = rooted.units / f"{leaf:020d}.arrow"
+    path.write_bytes(path.read_bytes()[:-40])
+    rooted.turn()
+    assert rooted.roots.refused == 1
+    assert [root["leaf"] for one in rooted.records_leaves() for root in one["roots"]] == [other]
+
+
+def test_one_report_is_taken_however_long_the_listing_takes(rooted: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    leaves = [rooted.write(b"line %d" % n) for n in range(3)]
+    for leaf in leaves:
+        report_units(rooted.units, leaf, [])
+    monkeypatch.setattr("archive.sealing.record_roots.TURN_SECONDS", -1.0)
+    for _ in leaves:
+        rooted.sealer.run_once()
+    rooted.turn()
+    assert sorted(root["leaf"] for one in rooted.records_leaves() for root in one["roots"]) == leaves
+
+
+@pytest.mark.parametrize("left", [None, b"", b"short"])
+def test_without_its_key_a_folder_gets_no_other_one(rooted: Rooted, left: bytes | None) -> None:
+    first = rooted.write(b"one")
+    report_units(rooted.units, first, [])
+    rooted.turn()
+    key = next(rooted.log.paths.segments.glob("collector/*/salt.key"))
+    kept = key.read_bytes()
+    key.unlink()
+    if left is not None:
+        key.write_bytes(left)
+    report_units(rooted.units, rooted.write(b"two"), [])
+    rooted.turn()
+    assert rooted.roots.refused == 1
+    assert len(rooted.records_leaves()) == 1
+    key.write_bytes(kept)
+    rooted.log.check()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "link"])
+def test_what_is_no_file_is_put_aside(rooted: Rooted, kind: str) -> None:
+    leaf = rooted.write(b"one")
+    report_units(rooted.units, leaf, [])
+    odd = rooted.units / f"{0:020d}.arrow"
+    if kind == "fifo":
+        os.mkfifo(odd)
+    elif kind == "directory":
+        odd.mkdir()
+    else:
+        odd.symlink_to(rooted.units / f"{leaf:020d}.arrow")
+    rooted.turn()
+    assert rooted.roots.refused == 1
+    assert [root["leaf"] for one in rooted.records_leaves() for root in one["roots"]] == [leaf]

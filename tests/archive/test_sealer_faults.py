@@ -193,3 +193,51 @@ def test_foreign_files_in_the_spool_stay_and_disturb_nobody(small_log: SmallLog)
     small_log.sealer().run_once()
     assert payloads(small_log) == [b"kept"]
     assert (folder / "7.spool").exists()
+
+
+def test_a_file_that_cannot_be_removed_keeps_no_other(small_log: SmallLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealer = small_log.sealer()
+    for n in range(3):
+        write(small_log, "collector", b"%d" % n)
+    stuck = min((small_log.paths.spool / "collector").glob("*.spool"))
+    real = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise OSError(errno.EPERM, "Operation not permitted")
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="not permitted"):
+        sealer.run_once()
+    assert list((small_log.paths.spool / "collector").glob("*.spool")) == [stuck]
+    write(small_log, "collector", b"3")
+    small_log.clock.advance(1)
+    with pytest.raises(OSError, match="not permitted"):
+        sealer.run_once()
+    assert list((small_log.paths.spool / "collector").glob("*.spool")) == [stuck]
+    monkeypatch.setattr(Path, "unlink", real)
+    write(small_log, "collector", b"4")
+    small_log.clock.advance(1)
+    sealer.run_once()
+    assert not stuck.exists()
+    assert payloads(small_log) == [b"%d" % n for n in range(5)]
+
+
+def test_a_checkpoint_that_cannot_be_written_follows_its_head_later(
+    small_log: SmallLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import archive.sealer as module
+
+    sealer = small_log.sealer()
+    write(small_log, "collector", b"0")
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "replace_file", no_space)
+        with pytest.raises(OSError, match="No space"):
+            sealer.run_once()
+    assert small_log.paths.head.read_bytes() != (small_log.paths.log / "checkpoint").read_bytes()
+    small_log.clock.advance(1)
+    sealer.run_once()
+    assert small_log.paths.head.read_bytes() == (small_log.paths.log / "checkpoint").read_bytes()
+    assert list((small_log.paths.spool / "collector").glob("*.spool")) == []
+    assert payloads(small_log) == [b"0"]

@@ -172,3 +172,16 @@ def test_what_waits_in_the_spool_is_sealed_in_the_new_log(small_log: SmallLog) -
     report = verify_archive(small_log.paths.directory, small_log.paths.head)
     assert report.exit_code == 0, report.to_text()
     assert list(small_log.paths.spool.glob("*/*.spool")) == []
+
+
+def test_the_larger_of_two_known_heads_is_named(small_log: SmallLog) -> None:
+    older = small_log.paths.head.read_bytes()
+    seal(small_log, b"line")
+    newest = small_log.paths.head.read_bytes()
+    change(small_log, why=RESTORED, known=older)
+    assert key_leaf(small_log)["former"]["checkpoint"] == newest.decode()
+
+
+def test_a_thai_name_of_any_length_has_a_certificate(small_log: SmallLog) -> None:
+    change(small_log, "โรงเรียนเทศบาลวัดกลางบันทึกจราจรคอมพิวเตอร์")
+    seal(small_log, b"line")
