@@ -122,19 +122,19 @@ def encode_part(cuts: Cuts) -> bytes:
 def decode_parts(data: bytes) -> Iterator[Cuts]:
     """The parts of a units file. Raises ArchiveFormatError."""
     for frame in _frames(data):
-        yield _decode_part(_decompress(frame, _MAX_PART_BYTES))
+        yield _decode_part(_decompress(frame))
 
 
-def part_places(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Generation, leaf, offset and length of each part of a units file. Raises ArchiveFormatError."""
+def part_places(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Leaf, offset and length of each part of a units file. Raises ArchiveFormatError."""
     offset = 0
     for frame in _frames(data):
         head = zstandard.ZstdDecompressor().stream_reader(frame).read(_HEAD.size)
         if len(head) != _HEAD.size:
             raise ArchiveFormatError("a part of a units file is too short")
-        leaf_index, generation, _, _ = _HEAD.unpack(head)
+        leaf_index, _, _, _ = _HEAD.unpack(head)
         length = _LENGTH.size + len(frame)
-        yield generation, leaf_index, offset, length
+        yield leaf_index, offset, length
         offset += length
 
 
@@ -151,9 +151,9 @@ def _frames(data: bytes) -> Iterator[bytes]:
         position += _LENGTH.size + length
 
 
-def _decompress(frame: bytes, limit: int) -> bytes:
+def _decompress(frame: bytes) -> bytes:
     try:
-        if not 0 <= zstandard.frame_content_size(frame) <= limit:
+        if not 0 <= zstandard.frame_content_size(frame) <= _MAX_PART_BYTES:
             raise ArchiveFormatError("a part of a units file is too long")
         return zstandard.ZstdDecompressor().decompress(frame)
     except zstandard.ZstdError as error:

@@ -12,8 +12,8 @@ from archive.anchor.outside_heads import answer_wanted, newest_found
 from archive.anchor.service import head_sources
 from archive.clock import SystemClock
 from archive.durable import make_directory, replace_file
-from archive.note import VerifierKey, parse_verifier_key
-from archive.origin import ArchivePaths
+from archive.index.checkpoint import read_log_key
+from archive.note import VerifierKey
 from archive.policy import Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
 from archive.sealer import Sealer
 from archive.sealing.first_head import FirstHead
@@ -68,7 +68,7 @@ def export_command(directory: str, data: str | None, config: str | None) -> None
     files = {
         "log.vkey": (appliance.paths.log / "key.vkey").read_bytes(),
         "package.crt": (appliance.paths.log / "package.crt").read_bytes(),
-        "policy.txt": format_policy(make_policy(_log_key(appliance.paths), appliance)),
+        "policy.txt": format_policy(make_policy(read_log_key(appliance.paths), appliance)),
     }
     for authority in trust.authorities:
         files[f"{authority.name}.pem"] = b"".join((*authority.roots, authority.issuer or b"", authority.signer or b""))
@@ -108,7 +108,7 @@ def change_command(
     name = origin or following_origin(old)
     known = Path(checkpoint).read_bytes() if checkpoint else None
     if known is None and why != KEY_CHANGED:
-        known = newest_found(paths, _log_key(paths))
+        known = newest_found(paths, read_log_key(paths))
     begin_new_log(paths, source, name, why, SystemClock(), known=known)
     remember_machine(paths)
     click.echo(f"log {name} continues {old}, which is kept in {former_folders(paths)[-1]}")
@@ -147,7 +147,7 @@ def trust_machine_command(data: str | None, config: str | None) -> None:
 def _refuse_older_state(appliance: Appliance) -> None:
     """The old key signs once more only if the heads kept outside allow it, as at any start. Raises DeployError."""
     sources = head_sources(anchor_settings(appliance))
-    gate = FirstHead(appliance.paths, _log_key(appliance.paths), SystemClock(), has_sources=bool(sources))
+    gate = FirstHead(appliance.paths, read_log_key(appliance.paths), SystemClock(), has_sources=bool(sources))
     if gate.is_allowed():
         return
     answer_wanted(appliance.paths, sources)
@@ -171,10 +171,6 @@ def make_policy(log: VerifierKey, appliance: Appliance) -> Policy:
         return Policy((PolicyLog(log),), (), (), "none")
     group = PolicyGroup(QUORUM_GROUP, 1, tuple(witness.name for witness in witnesses))
     return Policy((PolicyLog(log),), witnesses, (group,), QUORUM_GROUP)
-
-
-def _log_key(paths: ArchivePaths) -> VerifierKey:
-    return parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
 
 
 def _describe(log: Path, private_keys: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The checkpoint that the log has published."""
 
-from archive.note import Checkpoint, open_checkpoint, parse_verifier_key
+from archive.note import Checkpoint, VerifierKey, open_checkpoint, parse_verifier_key
 from archive.origin import ArchivePaths
 
 
@@ -11,6 +11,10 @@ def read_checkpoint(paths: ArchivePaths) -> Checkpoint:
 
 def read_checkpoint_note(paths: ArchivePaths) -> tuple[bytes, Checkpoint]:
     """The published checkpoint as bytes and as what they say, its signature verified."""
-    key = parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
     note = (paths.log / "checkpoint").read_bytes()
-    return note, open_checkpoint(note, key)
+    return note, open_checkpoint(note, read_log_key(paths))
+
+
+def read_log_key(paths: ArchivePaths) -> VerifierKey:
+    """The log's verifier key, as its file has it. Raises OSError, ArchiveFormatError."""
+    return parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())

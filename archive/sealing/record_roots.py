@@ -15,7 +15,7 @@ from archive.clock import Clock
 from archive.durable import replace_file
 from archive.errors import ArchiveError, ArchiveFormatError, ArchiveIntegrityError, ArchiveStateError
 from archive.index.leaf_reader import LeafReader
-from archive.leaf import StoredChunk
+from archive.index.worker import stored_chunk
 from archive.origin import ArchivePaths
 from archive.records_root import (
     SALT_KEY_BYTES,
@@ -67,7 +67,6 @@ class _Root:
 class _Known:
     """Newest cuts of a leaf that are in a units file: which, and where its part lies there."""
 
-    generation: int
     file: Path
     offset: int
     length: int
@@ -94,8 +93,8 @@ class _Day:
 
     def learn(self, file: Path) -> None:
         """Take note of the parts of a units file."""
-        for generation, leaf_index, offset, length in part_places(file.read_bytes()):
-            self.known[leaf_index] = _Known(generation, file, offset, length)
+        for leaf_index, offset, length in part_places(file.read_bytes()):
+            self.known[leaf_index] = _Known(file, offset, length)
 
 
 class RecordRoots:
@@ -152,7 +151,7 @@ class RecordRoots:
             leaf = self._leaves.leaf(report.leaf_index)
             if "segment" not in leaf:
                 raise ArchiveIntegrityError(f"leaf {report.leaf_index} has no chunk")
-            chunk = StoredChunk(leaf["segment"], leaf["offset"], leaf["length"], leaf["sha256"])
+            chunk = stored_chunk(leaf)
             payloads, lengths = chunk_payloads(decode_chunk(read_stored_chunk(self._paths.segments, chunk)))
             day = self._day(str(Path(chunk.segment).parent))
             cuts = merge_cuts(day.newest_cuts(report.leaf_index), report, lengths)
