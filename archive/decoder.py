@@ -27,7 +27,10 @@ class Decoded:
 
     `units`, of a decoder that was asked for them, cut every payload of its kinds in the chunk into a line, an event, a
     record, a header, without gap or overlap; an empty payload is one of length 0. `late_units` do the same for ranges
-    of earlier leaves that were one unit until the template came. What nobody cuts is one unit a record."""
+    of earlier leaves that were one unit until the template came. What nobody cuts is one unit a record.
+
+    `places`, of such a decoder: for rows of a table, in their order, uint32 offset in the payload of the unit that each
+    was read from. A table that is not in it has rows of whole records only, as of lines and events."""
 
     tables: dict[str, pa.Table]
     state: Any
@@ -35,6 +38,7 @@ class Decoded:
     counters: dict[str, int] = field(default_factory=dict)
     units: Units | None = None
     late_units: Units | None = None
+    places: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Decoder(Protocol):

@@ -26,8 +26,8 @@ NS = 1_000_000_000
 @dataclass
 class DecodedLeaf:
     """Rows per table, of this leaf and late rows of earlier ones, and what was counted on the way. `units` are those of
-    records that hold several, this leaf's first, then those of earlier leaves. `decoder` is
-    the fingerprint of what decoded."""
+    records that hold several, this leaf's first, then those of earlier leaves. `places` are as in Decoded, one array
+    for each table of `tables`. `decoder` is the fingerprint of what decoded."""
 
     tables: dict[str, list[pa.Table]] = field(default_factory=dict)
     waiting: int = 0
@@ -35,6 +35,7 @@ class DecodedLeaf:
     listener_kinds: list[str] = field(default_factory=list)
     carry: Carry | None = None
     units: list[Units] = field(default_factory=list)
+    places: dict[str, list[np.ndarray]] = field(default_factory=dict)
     decoder: str = ""
 
 
@@ -136,6 +137,9 @@ class ChunkDecoder:
             for name, rows in decoded.tables.items():
                 if rows.num_rows:
                     result.tables.setdefault(name, []).append(rows)
+                    places = decoded.places.get(name)
+                    whole = np.zeros(rows.num_rows, np.uint32)
+                    result.places.setdefault(name, []).append(whole if places is None else places)
             for name, count in decoded.counters.items():
                 result.counters[name] = result.counters.get(name, 0) + count
             result.units += [units for units in (decoded.units, decoded.late_units) if units is not None]

@@ -51,13 +51,15 @@ class FlowUnits:
         self._holders += [self._place[row]] * len(offsets)
         self._offsets += offsets
 
-    def records(self, data_sets: list[DataSet], sizes: np.ndarray, record_bytes: int, bounds: list[int] | None) -> None:
+    def records(
+        self, data_sets: list[DataSet], sizes: np.ndarray, record_bytes: int, bounds: list[int] | None
+    ) -> np.ndarray:
         """Cuts of the records of sets of one layout. `bounds`: for each set its records' first bytes in the body and
-        the end of the last; None where all have `record_bytes`.
+        the end of the last; None where all have `record_bytes`. Returns the offset of each record, uint32 [records].
         """
         counts = sizes + 1
+        first = np.concatenate(([0], np.cumsum(counts)[:-1]))
         if bounds is None:
-            first = np.concatenate(([0], np.cumsum(counts)[:-1]))
             within = (np.arange(int(counts.sum())) - np.repeat(first, counts)) * record_bytes
         else:
             within = np.array(bounds, "int64")
@@ -68,6 +70,9 @@ class FlowUnits:
         self._pieces.append((holders[~is_late], offsets[~is_late]))
         if late.any():
             self._late_pieces.append((holders[is_late], offsets[is_late]))
+        is_end = np.zeros(len(offsets), bool)
+        is_end[first + sizes] = True
+        return offsets[~is_end].astype("uint32")
 
     def units(self) -> Units:
         """Of all payloads of this call."""

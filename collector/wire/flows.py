@@ -64,14 +64,14 @@ class FlowDecoder:
         batch = FlowBatch(counters)
         units = FlowUnits(rows, leaf_index) if self._with_units else None
         _collect(rows, leaf_index, state, batch, counters, units)
-        tables = _decode_batches(batch, counters, units)
+        tables, places = _decode_batches(batch, counters, units)
         losses = batch.sequenced.losses(state.streams, leaf_index)
         if losses is not None:
             tables["losses"] = losses
         counts = {name: count for name, count in counters.items() if count}
         if units is None:
             return Decoded(tables, state, state.waiting_sets, counts)
-        return Decoded(tables, state, state.waiting_sets, counts, units.units(), units.late_units())
+        return Decoded(tables, state, state.waiting_sets, counts, units.units(), units.late_units(), places)
 
 
 def _collect(
@@ -162,13 +162,18 @@ def _collect_sets(
             counters["skipped_sets"] += 1
 
 
-def _decode_batches(batch: FlowBatch, counters: Counter[str], units: FlowUnits | None) -> dict[str, pa.Table]:
+def _decode_batches(
+    batch: FlowBatch, counters: Counter[str], units: FlowUnits | None
+) -> tuple[dict[str, pa.Table], dict[str, np.ndarray]]:
+    """Tables, and the places of their rows, which are 0 where no units are wanted."""
     pieces: dict[str, list[pa.Table]] = {"flows": [], "options": [], "nat": []}
     orders: dict[str, list[np.ndarray]] = {"flows": [], "options": [], "nat": []}
+    places: dict[str, list[np.ndarray]] = {"flows": [], "options": [], "nat": []}
     for layout, data_sets in batch.by_layout.values():
         columns, sizes, bounds = split_records(layout, [one.body for one in data_sets], counters)
+        begins = np.zeros(int(sizes.sum()), "uint32")
         if units is not None:
-            units.records(data_sets, sizes, layout.record_bytes, bounds)
+            begins = units.records(data_sets, sizes, layout.record_bytes, bounds)
         batch.sequenced.add_records([one.message for one in data_sets], sizes, are_options=layout.is_options)
         records = int(sizes.sum())
         if records == 0:
@@ -183,6 +188,7 @@ def _decode_batches(batch: FlowBatch, counters: Counter[str], units: FlowUnits |
         if layout.is_options:
             pieces["options"].append(options_table(common, json_objects(records, option_members(layout, columns))))
             orders["options"].append(order)
+            places["options"].append(begins)
             continue
         set_bounds = SetBounds(
             np.repeat(np.array([one.export_unix_ns for one in origins], "int64"), sizes),
@@ -201,20 +207,28 @@ def _decode_batches(batch: FlowBatch, counters: Counter[str], units: FlowUnits |
             counters["estimated_times"] += int(np.count_nonzero(mapped.estimated))
         pieces["flows"].append(flows_table(common, mapped))
         orders["flows"].append(order)
+        places["flows"].append(begins)
         received = np.repeat(np.array([one.received_unix_ns for one in origins], "int64"), sizes)
         events = nat_events(mapped, received)
         if len(events.record):
             pieces["nat"].append(nat_table(common, mapped, events))
             orders["nat"].append(order[events.record])
-    tables = {name: _in_order(name, pieces[name], orders[name]) for name in pieces if pieces[name]}
+            places["nat"].append(begins[events.record])
+    tables, placed = {}, {}
+    for name in pieces:
+        if pieces[name]:
+            tables[name], placed[name] = _in_order(name, pieces[name], orders[name], places[name])
     for name, counter in (("flows", "flow_records"), ("options", "options_records"), ("nat", "nat_events")):
         counters[counter] += tables[name].num_rows if name in tables else 0
-    return tables
+    return tables, placed
 
 
-def _in_order(name: str, tables: list[pa.Table], orders: list[np.ndarray]) -> pa.Table:
+def _in_order(
+    name: str, tables: list[pa.Table], orders: list[np.ndarray], places: list[np.ndarray]
+) -> tuple[pa.Table, np.ndarray]:
     table = pa.concat_tables(tables).combine_chunks() if len(tables) > 1 else tables[0]
-    order = np.concatenate(orders)
+    order, place = np.concatenate(orders), np.concatenate(places)
     if (np.diff(order) < 0).any():
-        table = table.take(pa.array(np.argsort(order, kind="stable")))
-    return table.cast(SCHEMAS[name])
+        sorted_order = np.argsort(order, kind="stable")
+        table, place = table.take(pa.array(sorted_order)), place[sorted_order]
+    return table.cast(SCHEMAS[name]), place

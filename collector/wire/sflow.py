@@ -86,9 +86,11 @@ class SFlowDecoder:
         flows = read_samples(buffer, parts, FLOW_SAMPLE, EXPANDED_FLOW_SAMPLE, counters)
         counts = read_samples(buffer, parts, COUNTER_SAMPLE, EXPANDED_COUNTER_SAMPLE, counters)
         tables: dict[str, pa.Table] = {}
+        events_of = np.zeros(0, "int64")
         sender = _Senders(rows, leaf_index, datagrams)
         if len(flows.sequence):
-            tables.update(_flow_tables(buffer, flows, sender, counters))
+            found, events_of = _flow_tables(buffer, flows, sender, counters)
+            tables.update(found)
         if len(counts.sequence):
             records = walk(buffer, counts.records_start, counts.end, counts.record_count, counters, "records")
             elements = counter_elements(buffer, counts, records, sender.agents(counts), counters)
@@ -104,7 +106,11 @@ class SFlowDecoder:
             counters[counter] += tables[name].num_rows if name in tables else 0
         counts_seen = {name: count for name, count in counters.items() if count}
         units = _units(rows, buffer, datagrams, parts) if self._with_units else None
-        return Decoded(tables, SFlowState(streams), 0, counts_seen, units)
+        if units is None:
+            return Decoded(tables, SFlowState(streams), 0, counts_seen)
+        places = {"flows": _begins(buffer, datagrams, flows), "options": _begins(buffer, datagrams, counts)}
+        places["nat"] = places["flows"][events_of]
+        return Decoded(tables, SFlowState(streams), 0, counts_seen, units, places=places)
 
 
 def _units(rows: pa.Table, buffer: WordBuffer, datagrams: Datagrams, samples: Parts) -> Units:
@@ -117,6 +123,12 @@ def _units(rows: pa.Table, buffer: WordBuffer, datagrams: Datagrams, samples: Pa
         (samples.end - words_before) * 4,
     ]
     return payload_units(rows, np.concatenate([datagrams.number, holders, holders]), np.concatenate(offsets))
+
+
+def _begins(buffer: WordBuffer, datagrams: Datagrams, samples: Samples) -> np.ndarray:
+    """Offset of the unit of each sample, uint32 [samples]."""
+    words_before = buffer.starts[datagrams.number[samples.datagram]]
+    return ((samples.start - SAMPLE_HEADER_WORDS - words_before) * 4).astype("uint32")
 
 
 class _Senders:
@@ -157,7 +169,10 @@ class _Senders:
         return [Arrival(*values) for values in zip(*columns, strict=True)]
 
 
-def _flow_tables(buffer: WordBuffer, flows: Samples, sender: _Senders, counters: Counter[str]) -> dict[str, pa.Table]:
+def _flow_tables(
+    buffer: WordBuffer, flows: Samples, sender: _Senders, counters: Counter[str]
+) -> tuple[dict[str, pa.Table], np.ndarray]:
+    """Rows of `flows` and `nat`, and the sample that each of the latter comes from."""
     records = walk(buffer, flows.records_start, flows.end, flows.record_count, counters, "records")
     mapped, extra = map_flow_samples(buffer, flows, records, sender.agents(flows), counters)
     common = sender.common(flows)
@@ -166,4 +181,4 @@ def _flow_tables(buffer: WordBuffer, flows: Samples, sender: _Senders, counters:
     events = nat_events(mapped, sender.received_unix_ns(flows))
     if len(events.record):
         tables["nat"] = nat_table(common, mapped, events)
-    return {name: one.cast(SCHEMAS[name]) for name, one in tables.items()}
+    return {name: one.cast(SCHEMAS[name]) for name, one in tables.items()}, events.record

@@ -55,7 +55,7 @@ class Parts:
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Heads of samples of one kind, compact and expanded forms alike. Interfaces are (format, value) pairs, 0 in
-    counter samples; `datagram` is an index into Datagrams.
+    counter samples; `datagram` is an index into Datagrams, `start` the first word of the body.
     """
 
     datagram: np.ndarray
@@ -71,6 +71,7 @@ class Samples:
     record_count: np.ndarray
     records_start: np.ndarray
     end: np.ndarray
+    start: np.ndarray
 
 
 def read_datagrams(buffer: WordBuffer, counters: Counter[str]) -> Datagrams:
@@ -140,7 +141,7 @@ def read_samples(buffer: WordBuffer, parts: Parts, compact: int, expanded: int, 
         rate, pool, drops,
         _interface(buffer, after + 3, is_expanded, flows),
         _interface(buffer, after + np.where(is_expanded, 5, 4), is_expanded, flows),
-        buffer.word(wanted.start + head - 1), wanted.start + head, wanted.end,
+        buffer.word(wanted.start + head - 1), wanted.start + head, wanted.end, wanted.start,
     )  # fmt: skip
 
 
