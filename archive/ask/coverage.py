@@ -7,6 +7,7 @@ from typing import Any
 
 from archive.index.engine import LOG_NUMBER, Engine
 from archive.index.former_indexing import FormerProgress
+from archive.index.purged import purged_intervals
 from archive.leaf import decode_leaf
 from archive.origin import ArchivePaths
 from archive.spool_format import HEADER_FRAME, RECORD_FRAMES, decode_json_frame, iterate_frames
@@ -38,11 +39,12 @@ HEADER_READ_BYTES = 4096
 @dataclass(frozen=True)
 class Coverage:
     """`indexed_until_ns`: arrival time up to which every received record is indexed. `is_whole`: every earlier log of
-    the archive is indexed to its end."""
+    the archive is indexed to its end. `purged`: days of receipt that were purged, first and last nanosecond each."""
 
     indexed_until_ns: int
     expired_before_ns: int
     is_whole: bool = True
+    purged: tuple[tuple[int, int], ...] = ()
 
     def losses_touching(self, engine: Engine, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """The first MAX_LOSSES losses that overlap [start_ns, end_ns] and may have taken a record an answer would rest
@@ -78,7 +80,13 @@ def measure_coverage(
     if next_leaf < sealed_size:
         rows = engine.query("SELECT max(last_unix_ns) AS last FROM {db}.leaves")
         until = min(until, int(rows[0]["last"] or 0))
-    return Coverage(until, now_ns - retention_ns)
+    return Coverage(until, _expired_before_ns(engine, now_ns - retention_ns), purged=tuple(purged_intervals(engine)))
+
+
+def _expired_before_ns(engine: Engine, due_ns: int) -> int:
+    """What is due but not purged yet still answers."""
+    (row,) = engine.query("SELECT min(first_unix_ns) AS oldest FROM {db}.leaves WHERE records > 0")
+    return min(due_ns, int(row["oldest"]) or due_ns)
 
 
 def oldest_of_former_ns(behind: Sequence[FormerProgress], now_ns: int) -> int:

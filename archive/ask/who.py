@@ -117,6 +117,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         own_addresses=facts if facts.lists_all and coverage.is_whole else None,
         carrier=facts.carrier_of(question.address) if question.address is not None and coverage.is_whole else None,
         facts=facts,
+        purged=coverage.purged,
         may_lack_open=not carry.is_whole if carry else _is_older(engine, since),
     )
 

@@ -46,6 +46,8 @@ def _limit(question: Question, known: Known) -> _Limit:
     start, end = question.window
     if start < known.expired_before_ns:
         return Certainty.EXPIRED, "records of that time are past their retention period"
+    if any(start <= last and first <= end for first, last in known.purged):
+        return Certainty.EXPIRED, "records of that day were purged; only what a hold keeps is left"
     if known.losses:
         loss = known.losses[0]
         return Certainty.NOT_RECEIVED, f"{loss['how']} at {loss['listener'] or 'a receiver'} touches the interval"

@@ -1,6 +1,6 @@
 """The attribution question and everything the index knows about it. Pure data."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from archive.attribution.facts_at import Carrier, FactsAt
@@ -72,7 +72,8 @@ class Known:
     `indexed_until_ns` is the arrival time up to which everything received is indexed. `own_addresses` is what the
     uplinks list at the asked moment, None where one lists nothing; `carrier` is set where the asked address is a
     carrier's; `facts` are all that the settings say as of that moment. `may_lack_open`: what was opened before the days
-    looked at, and is still open, may not all be among `mappings` and `sessions`.
+    looked at, and is still open, may not all be among `mappings` and `sessions`. `purged` are the days of receipt, first
+    and last nanosecond, of which at most what a hold keeps is left.
     """
 
     indexed_until_ns: int
@@ -88,3 +89,4 @@ class Known:
     carrier: Carrier | None = None
     facts: FactsAt = field(default_factory=FactsAt)
     may_lack_open: bool = False
+    purged: Sequence[tuple[int, int]] = ()

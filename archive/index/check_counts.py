@@ -4,6 +4,7 @@ from typing import Any
 
 from archive.index.blocks import SEGMENT_MISSING
 from archive.index.check_run import CheckRun, NotQuietError
+from archive.index.purged import PURGE
 from archive.schema import SCHEMAS
 
 LEAVES_A_STATEMENT = 500_000
@@ -112,6 +113,16 @@ class CountCheck:
         gone = [one for one in days if not (self._run.paths.segments / one["stream"] / one["day"]).exists()]
         # Believed of the journal only: a counter in the index alone keeps no day from being compared.
         kept = {one["day"] for one in days if one["lost"] and self._is_missing(int(one["lost_leaf"]))}
+        kept |= self._purged_days()
         self._findings.missing_days = sum(int(one["n"]) for one in gone)
         self._findings.uncompared = sum(int(one["n"]) for one in days if one in gone or one["day"] in kept)
         self._passed_over = {"kept": sorted(kept), "gone": [f"{one['stream']}/{one['day']}" for one in gone]}
+
+    def _purged_days(self) -> set[str]:
+        """Days whose rows a purge took, though a segment may still be there: what is left of them is compared apart."""
+        rows = self._engine.query(
+            "SELECT leaf_index FROM {db}.leaves WHERE kind = {kind:String} AND leaf_index < {next:UInt64}",
+            {"kind": PURGE, "next": self._run.next_leaf},
+        )
+        leaves = (self._run.leaves.leaf(int(row["leaf_index"])) for row in rows)
+        return {leaf["day"] for leaf in leaves if leaf["kind"] == PURGE}

@@ -24,6 +24,14 @@ SAID = {
         "Table {table} of the index has {rows} of leaf {leaf_index} other than sealed.",
         "ตาราง {table} ของดัชนีค้นหามี {count} แถวของใบที่ {leaf_index} ไม่ตรงกับที่ผนึกไว้",
     ),
+    "held_rows_missing": (
+        "Table {table} of the index lacks {rows} that holds keep of {day}, which leaf {leaf_index} purged.",
+        "ตาราง {table} ของดัชนีค้นหาขาด {count} แถวที่มีคำสั่งให้เก็บไว้ของวันที่ {day} ซึ่งใบที่ {leaf_index} ลบแล้ว",
+    ),
+    "held_rows_extra": (
+        "Table {table} of the index has {rows} of {day}, which leaf {leaf_index} purged.",
+        "ตาราง {table} ของดัชนีค้นหายังมี {count} แถวของวันที่ {day} ซึ่งใบที่ {leaf_index} ลบแล้ว",
+    ),
     "query_differs": (
         "A search of table {table} by a value of leaf {leaf_index} finds {rows} with the engine's indexes and "
         "{without} without.",

@@ -16,6 +16,7 @@ from archive.index.carry_writer import CarryWriter
 from archive.index.checkpoint import read_checkpoint
 from archive.index.engine import Engine, IndexUnavailableError
 from archive.index.leaf_rows import leaf_row
+from archive.index.purged import PURGE, apply_purge
 from archive.index.restore import StateRestorer
 from archive.index.worker import DecodeWorker, WorkerLostError, wait_result
 from archive.leaf import decode_leaf
@@ -165,6 +166,8 @@ class Indexer:
         self._engine.insert_block(block, token)
 
     def _write_leaf(self, index: int, leaf: dict[str, Any], decoded: LeafBlocks) -> None:
+        if leaf["kind"] == PURGE:
+            decoded.counters["held_rows"] = apply_purge(self._engine, self._paths.log, leaf)
         if decoded.carry is not None and self._carry_writer is not None:
             # Before the leaf is in the index: whoever starts after it never meets its day's first flows again.
             self._carry_writer.write(decoded.carry)

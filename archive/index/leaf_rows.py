@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from archive.index.blocks import LeafBlocks
+from archive.index.purged import PURGE, purged_values
 
 LEAVES_SCHEMA = pa.schema(
     [
@@ -30,8 +31,8 @@ LEAVES_SCHEMA = pa.schema(
 
 
 def sealed_values(leaf: dict[str, Any]) -> dict[str, Any]:
-    """Columns that follow from the sealed leaf alone."""
-    return {
+    """Columns that follow from the sealed leaf alone. Those of a purge leaf speak of the day it purged."""
+    values = {
         "log": leaf["log"],
         "kind": leaf["kind"],
         "stream": leaf.get("stream", ""),
@@ -40,6 +41,7 @@ def sealed_values(leaf: dict[str, Any]) -> dict[str, Any]:
         "first_unix_ns": int(leaf.get("first_unix_ns", leaf.get("unix_ns", 0))),
         "last_unix_ns": int(leaf.get("last_unix_ns", leaf.get("unix_ns", 0))),
     }
+    return values | purged_values(leaf) if leaf["kind"] == PURGE else values
 
 
 def sealed_counters(leaf: dict[str, Any]) -> dict[str, int]:

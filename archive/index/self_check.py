@@ -12,6 +12,7 @@ from archive.index.carry_reader import CarryReader
 from archive.index.check_content import ContentCheck, SampleSizes
 from archive.index.check_counts import CountCheck
 from archive.index.check_findings import Findings
+from archive.index.check_held import HeldCheck
 from archive.index.check_leaves import LeafCheck
 from archive.index.check_queries import QueryCheck
 from archive.index.check_run import CheckRun
@@ -66,6 +67,7 @@ class SelfCheck:
         parts: list[Callable[[], bool]] = [
             LeafCheck(run).check,
             CountCheck(run).check,
+            HeldCheck(run).check,
             QueryCheck(run).check,
             lambda: self._check_content(run),
         ]

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from archive.chunk import decode_chunk
@@ -58,6 +59,18 @@ class LeafDecoder:
         except OSError as error:
             raise ArchiveError(f"decoded rows cannot be written to {self._scratch}: {error.strerror}") from error
 
+    def decode_places(
+        self, leaf_index: int, leaf: dict[str, Any], records: list[tuple[int, int]]
+    ) -> dict[str, pa.Table]:
+        """The rows that a data leaf tells of `records` (leaf and row), by table, with the column `place`: the offset in
+        the record of the unit that each was read from."""
+        decoded = self._decoder.decode(leaf_index, self._chunk(leaf))
+        return {
+            table: pa.concat_tables(parts)
+            for table, rows in decoded.tables.items()
+            if (parts := [_of_records(*both, records) for both in zip(rows, decoded.places[table], strict=True)])
+        }
+
     def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> None:
         """Move the state of the kinds `only` on by a data leaf."""
         self._decoder.replay(leaf_index, self._chunk(leaf), only)
@@ -72,6 +85,14 @@ class LeafDecoder:
 
     def _chunk(self, leaf: dict[str, Any]) -> pa.Table:
         return decode_chunk(read_stored_chunk(self._segments, stored_chunk(leaf)))
+
+
+def _of_records(rows: pa.Table, places: np.ndarray, records: list[tuple[int, int]]) -> pa.Table:
+    numbers = [rows.column(name).to_numpy().astype(np.uint64) for name in ("leaf_index", "row")]
+    keys = (numbers[0] << np.uint64(32)) | numbers[1]
+    wanted = np.array([(leaf << 32) | row for leaf, row in records], np.uint64)
+    chosen = np.flatnonzero(np.isin(keys, wanted))
+    return rows.take(chosen).append_column("place", pa.array(places[chosen], pa.uint32()))
 
 
 def _start(
@@ -120,6 +141,12 @@ class DecodeWorker:
     def submit(self, leaf_index: int, leaf: dict[str, Any]) -> "Future[LeafBlocks]":
         """`LeafDecoder.decode` there."""
         return self._submit("decode", leaf_index, leaf)
+
+    def decode_places(
+        self, leaf_index: int, leaf: dict[str, Any], records: list[tuple[int, int]]
+    ) -> "Future[dict[str, pa.Table]]":
+        """`LeafDecoder.decode_places` there."""
+        return self._submit("decode_places", leaf_index, leaf, records)
 
     def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> "Future[None]":
         """`LeafDecoder.replay` there."""

@@ -61,6 +61,9 @@ class LocalWorker:
             return _settled(_die)
         return _settled(lambda: self.decoder.decode(leaf_index, leaf))
 
+    def decode_places(self, leaf_index: int, leaf: dict[str, Any], records: list[tuple[int, int]]) -> Future[Any]:
+        return _settled(lambda: self.decoder.decode_places(leaf_index, leaf, records))
+
     def replay(self, leaf_index: int, leaf: dict[str, Any], only: frozenset[str]) -> Future[None]:
         self.replayed.append(leaf_index)
         return _settled(lambda: self.decoder.replay(leaf_index, leaf, only))

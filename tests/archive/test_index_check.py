@@ -390,7 +390,7 @@ def test_a_decoder_that_says_other_than_the_index_is_told(filled: IndexedLog, mo
 
 def test_every_finding_has_words_in_both_languages() -> None:
     for english, thai in SAID.values():
-        values = {"table": "logs", "leaf_index": 7, "rows": "1 row", "count": 1, "without": 2, "names": "records"}
+        values = {"table": "logs", "leaf_index": 7, "rows": "1 row", "count": 1, "without": 2, "names": "records", "day": "20261118"}
         assert "7" in english.format(**values)
         assert "7" in thai.format(**values)
 
