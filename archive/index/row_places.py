@@ -25,8 +25,8 @@ TOLD_APART_BY = {
     ),
 }  # fmt: skip
 """Columns whose values tell rows of one record apart; rows alike in all of them say the same."""
-Place = tuple[int, int, int]
-"""Leaf, row and offset of a unit."""
+PLACE = "place"
+"""Column of the offset; null where the unit is not known: its template is not, or another decoder made the row."""
 
 
 class RowPlaces:
@@ -36,29 +36,29 @@ class RowPlaces:
         self._paths, self._engine, self._make_worker = paths, engine, make_worker
         self._leaves = LeafReader(paths)
 
-    def find(self, rows: dict[str, pa.Table]) -> tuple[set[Place], int]:
-        """The units that the rows lie in, and how many rows were found in none: their template is not known any more,
-        or another decoder made them. Equal rows of one record stand for each other."""
-        found: set[Place] = set()
+    def find(self, rows: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        """The tables with one more column, PLACE. Equal rows of one record have the place of one of them."""
         wanted: dict[int, set[int]] = {}
-        for table, chosen in rows.items():
-            places = zip(*(chosen.column(name).to_pylist() for name in ("leaf_index", "row")), strict=True)
-            for leaf, row in places:
-                if table in TOLD_APART_BY:
-                    wanted.setdefault(leaf, set()).add(row)
-                else:
-                    found.add((leaf, row, 0))
-        if not wanted:
-            return found, 0
-        flow_leaves = self._flow_leaves(sorted(wanted))
-        sought = {table: _Sought(table, chosen) for table, chosen in rows.items() if table in TOLD_APART_BY}
-        for one in sought.values():
-            found |= one.take_lines(flow_leaves)
-        if flow_leaves:
-            for table, decoded in self._decode_again(flow_leaves, wanted):
-                if table in sought:
-                    found |= sought[table].take(decoded)
-        return found, sum(one.left for one in sought.values())
+        for table in TOLD_APART_BY.keys() & rows.keys():
+            columns = (rows[table].column(name).to_pylist() for name in ("leaf_index", "row"))
+            for leaf, row in zip(*columns, strict=True):
+                wanted.setdefault(leaf, set()).add(row)
+        flow_leaves = self._flow_leaves(sorted(wanted)) if wanted else set()
+        decoded = self._decode_again(flow_leaves, wanted) if flow_leaves else []
+        return {table: self._with_places(table, chosen, flow_leaves, decoded) for table, chosen in rows.items()}
+
+    def _with_places(
+        self, table: str, rows: pa.Table, flow_leaves: set[int], decoded: list[tuple[str, pa.Table]]
+    ) -> pa.Table:
+        places: list[int | None] = [0] * rows.num_rows
+        if table in TOLD_APART_BY:
+            known: dict[tuple[Any, ...], int] = {}
+            for name, found in decoded:
+                if name == table:
+                    known.update(zip(_keys_of(table, found), found.column(PLACE).to_pylist(), strict=True))
+            keys = _keys_of(table, rows)
+            places = [known.get(key) if key[0] in flow_leaves else 0 for key in keys]
+        return rows.append_column(PLACE, pa.array(places, pa.uint32()))
 
     def _flow_leaves(self, leaves: list[int]) -> set[int]:
         """Those of the leaves that hold flow datagrams."""
@@ -111,34 +111,9 @@ class RowPlaces:
         return [int(row["leaf_index"]) for row in rows]
 
 
-class _Sought:
-    """Rows of one table whose units are not known yet."""
-
-    def __init__(self, table: str, rows: pa.Table) -> None:
-        self._names = TOLD_APART_BY[table]
-        self._keys = set(self._keys_of(rows))
-        self._found: set[tuple[Any, ...]] = set()
-
-    @property
-    def left(self) -> int:
-        return len(self._keys - self._found)
-
-    def take_lines(self, flow_leaves: set[int]) -> set[Place]:
-        """Rows of leaves without datagrams are of whole records."""
-        whole = {key for key in self._keys if key[0] not in flow_leaves}
-        self._found |= whole
-        return {(key[0], key[1], 0) for key in whole}
-
-    def take(self, decoded: pa.Table) -> set[Place]:
-        """Places of the sought rows among decoded ones, which have a column `place`."""
-        keys = [(number, key) for number, key in enumerate(self._keys_of(decoded)) if key in self._keys]
-        self._found.update(key for _, key in keys)
-        places = decoded.column("place").to_pylist()
-        return {(key[0], key[1], places[number]) for number, key in keys}
-
-    def _keys_of(self, rows: pa.Table) -> list[tuple[Any, ...]]:
-        columns = []
-        for name in self._names:
-            column = rows.column(name)
-            columns.append(column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)
-        return list(zip(*(column.to_pylist() for column in columns), strict=True))
+def _keys_of(table: str, rows: pa.Table) -> list[tuple[Any, ...]]:
+    columns = []
+    for name in TOLD_APART_BY[table]:
+        column = rows.column(name)
+        columns.append(column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))

@@ -18,6 +18,7 @@ ORDER_KEYS = {
     "nat": "(realm, outside_address, protocol, outside_port_low, time, leaf_index, row)",
     "sessions": "(realm, address, time, leaf_index, row)",
     "identity": "(account, time, leaf_index, row)",
+    "cases": "(time, leaf_index, row)",
     "losses": "(realm, start, leaf_index, row)",
     "audit": "(received, leaf_index, row)",
     "events": "(received, leaf_index, row)",
