@@ -3,7 +3,7 @@
 No text here says that a person did something: an account was logged in, an address was held.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 from archive.addresses import format_address, format_endpoint
@@ -46,16 +46,22 @@ def _limit(question: Question, known: Known) -> _Limit:
     start, end = question.window
     if start < known.expired_before_ns:
         return Certainty.EXPIRED, "records of that time are past their retention period"
-    if any(start <= last and first <= end for first, last in known.purged):
+    if _touches(known.purged, start, end):
         return Certainty.EXPIRED, "records of that day were purged; only what a hold keeps is left"
     if known.losses:
         loss = known.losses[0]
         return Certainty.NOT_RECEIVED, f"{loss['how']} at {loss['listener'] or 'a receiver'} touches the interval"
+    if _touches(known.unindexed, start, end):
+        return Certainty.PENDING, "the index of that day was dropped to make room; `phayan reindex` brings it back"
     if end > known.indexed_until_ns:
         return Certainty.PENDING, "not everything received until then is indexed yet"
     if known.reports_at_end and end + FLOW_REPORT_NS > known.indexed_until_ns:
         return Certainty.PENDING, "a source here reports a connection only when it has ended"
     return Certainty.EXACT, ""
+
+
+def _touches(intervals: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    return any(start <= last and first <= end for first, last in intervals)
 
 
 def _under(limit: _Limit, certainty: Certainty, why: str) -> _Limit:

@@ -71,9 +71,9 @@ class Known:
     whether one of them does so only when a connection ended; `losses` are rows that touch the window;
     `indexed_until_ns` is the arrival time up to which everything received is indexed. `own_addresses` is what the
     uplinks list at the asked moment, None where one lists nothing; `carrier` is set where the asked address is a
-    carrier's; `facts` are all that the settings say as of that moment. `may_lack_open`: what was opened before the days
-    looked at, and is still open, may not all be among `mappings` and `sessions`. `purged` are the days of receipt, first
-    and last nanosecond, of which at most what a hold keeps is left.
+    carrier's; `facts` are all that the settings say as of that moment. `may_lack_open`: what was opened before the
+    days looked at, and is still open, may not all be among `mappings` and `sessions`. `purged`: days of receipt
+    (first and last nanosecond) of which at most what a hold keeps is left; `unindexed` those whose index was dropped.
     """
 
     indexed_until_ns: int
@@ -90,3 +90,4 @@ class Known:
     facts: FactsAt = field(default_factory=FactsAt)
     may_lack_open: bool = False
     purged: Sequence[tuple[int, int]] = ()
+    unindexed: Sequence[tuple[int, int]] = ()
