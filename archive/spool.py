@@ -13,7 +13,7 @@ import secrets
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,6 +45,16 @@ MAX_FAILED_RANGES = 1000
 NS = 1_000_000_000
 DAY_NS = 86_400 * NS
 NO_SOURCE = (bytes(16), 0)
+
+
+class RecordWriter(Protocol):
+    """What writers of events use of a SpoolWriter, or of what stands before one."""
+
+    def append(self, payload: bytes, *, listener: str, **more: Any) -> int: ...
+
+    def append_batch(self, batch: Batch | ReadBatch) -> int: ...
+
+    def wait_durable(self, ticket: int, timeout_seconds: float = 10.0) -> None: ...
 
 
 class SpoolWriter:

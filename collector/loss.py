@@ -15,6 +15,7 @@ from collector.sources import SourceTable
 LOSS_LISTENER = "loss"
 KERNEL_SOCKET_DROPS = "kernel_socket_drops"
 SPOOL_WRITE_FAILED = "spool_write_failed"
+STORAGE_FULL = "storage_full"
 CONNECTION_REFUSED = "connection_refused"
 MALFORMED_FRAMING = "malformed_framing"
 REFUSED_SOURCE = "refused_source"
@@ -110,6 +111,11 @@ class LossAccount:
             if append_loss(writer, "loss", now, record):
                 del self._pending[how]
         self._settled_unix_ns = now
+
+
+def refused_how(error: SpoolError | OSError) -> str:
+    """Why the spool did not take records: the reserve of the disk begins, or it could not be written."""
+    return STORAGE_FULL if isinstance(error, SpoolError) and error.code == STORAGE_FULL else SPOOL_WRITE_FAILED
 
 
 def loss_record(listener: str, how: str, from_unix_ns: int, to_unix_ns: int, count: int | None) -> dict[str, Any]:

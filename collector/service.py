@@ -9,6 +9,9 @@ from pathlib import Path
 from archive.clock import Clock, SystemClock
 from archive.durable import make_directory
 from archive.spool import CLOSE_AFTER_SECONDS, SpoolWriter
+from archive.storage.gate import StorageGate
+from archive.storage.levels import DEFAULT_RESERVE_BYTES, Level
+from archive.storage.watch import StorageWatch
 from collector.errors import CollectorError
 from collector.listeners import Listener, TlsFiles, connections_each, open_receivers
 from collector.loss_watch import LossWatch
@@ -17,6 +20,8 @@ from collector.service_status import udp_memory_warning, write_status
 from collector.sources import SourceTable
 
 STREAM = "collector"
+TRAFFIC_KINDS = ("syslog", "netflow", "sflow")
+"""Kinds of listener that stop when the disk is full; log-ins and accounting go on from the reserve."""
 STATUS_INTERVAL_SECONDS = 1.0
 JOIN_SECONDS = 30.0
 """A receiver that has not ended this long after stop hangs in the file system; the process then ends without
@@ -25,13 +30,15 @@ it."""
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """Where the collector writes and where it listens. `tls` is needed by listeners over tls alone."""
+    """Where the collector writes and where it listens. `tls` is needed by listeners over tls alone; `reserve_bytes` of
+    the disk are left for others."""
 
     spool_directory: Path
     run_directory: Path
     listeners: Sequence[Listener]
     close_after_seconds: float = CLOSE_AFTER_SECONDS
     tls: TlsFiles | None = None
+    reserve_bytes: int = DEFAULT_RESERVE_BYTES
 
 
 def run_collector(settings: CollectorSettings, stop: threading.Event, *, clock: Clock | None = None) -> None:
@@ -61,9 +68,9 @@ def _run_receivers(
     settings: CollectorSettings, receivers: list[Receiver], watch: LossWatch, stop: threading.Event, clock: Clock
 ) -> None:
     make_directory(settings.run_directory)
-    writer = SpoolWriter(
-        settings.spool_directory, STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
-    )
+    spool = SpoolWriter(settings.spool_directory, STREAM, clock=clock, close_after_seconds=settings.close_after_seconds)
+    disk = StorageWatch(settings.spool_directory, settings.reserve_bytes, clock)
+    writer = StorageGate(spool, disk, clock, STREAM, stops_at=Level.FULL, kinds=TRAFFIC_KINDS)
     halt = threading.Event()
     threads = [threading.Thread(target=receiver.run, args=(writer, halt), name=receiver.name) for receiver in receivers]
     warnings = udp_memory_warning(receivers)
@@ -74,6 +81,7 @@ def _run_receivers(
     died: list[str] = []
     try:
         while not died and not stop.wait(STATUS_INTERVAL_SECONDS):
+            writer.tick()
             watch.check(writer)
             write_status(status_path, receivers, warnings + watch.warnings(), started_unix_ns, clock.unix_ns())
             died = [thread.name for thread in threads if not thread.is_alive()]

@@ -8,7 +8,7 @@ from archive.errors import SpoolError
 from archive.spool_batch import ReadBatch
 from collector.commit_queue import CommitQueue
 from collector.framing_frames import Frames
-from collector.loss import SPOOL_WRITE_FAILED, LossAccount
+from collector.loss import LossAccount, refused_how
 from collector.receivers import SPOOL_RETRY_SECONDS, ReceiverCounters, RecordWriter
 from collector.sources import SourceTable
 from collector.tcp_connection import Connection, Received
@@ -62,12 +62,12 @@ class StreamSpool:
             self._sources.observe(batch.source_address)
         try:
             ticket = writer.append_batch(batch)
-        except (SpoolError, OSError):
+        except (SpoolError, OSError) as error:
             self._counters.unwritten_records += len(batch)
             time.sleep(SPOOL_RETRY_SECONDS)
             if self._commits is not None:  # nothing is lost: the senders were not answered and send again
                 return [connection for connection, _, _ in blocks]
-            self._losses.note(SPOOL_WRITE_FAILED, len(batch))
+            self._losses.note(refused_how(error), len(batch))
             return []
         if self._commits is not None:
             self._commits.put(ticket, [(connection, received.answers) for connection, received, _ in blocks])

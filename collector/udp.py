@@ -18,10 +18,10 @@ from collector.allow_list import AllowList
 from collector.loss import (
     KERNEL_SOCKET_DROPS,
     REFUSED_SOURCE,
-    SPOOL_WRITE_FAILED,
     TRUNCATED_DATAGRAM,
     KernelDropCounter,
     LossAccount,
+    refused_how,
 )
 from collector.mmsg import BATCH_DATAGRAMS, SO_TIMESTAMPNS, DatagramBuffers
 from collector.receivers import (
@@ -161,9 +161,9 @@ class UdpReceiver:
             self._sources.observe(addresses)
         try:
             writer.append_batch(batch)
-        except (SpoolError, OSError):
+        except (SpoolError, OSError) as error:
             counters.unwritten_records += len(batch)
-            self._losses.note(SPOOL_WRITE_FAILED, len(batch))
+            self._losses.note(refused_how(error), len(batch))
             time.sleep(SPOOL_RETRY_SECONDS)
             return
         cut = int(truncated.sum())

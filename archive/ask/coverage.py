@@ -39,12 +39,14 @@ HEADER_READ_BYTES = 4096
 @dataclass(frozen=True)
 class Coverage:
     """`indexed_until_ns`: arrival time up to which every received record is indexed. `is_whole`: every earlier log of
-    the archive is indexed to its end. `purged`: days of receipt that were purged, first and last nanosecond each."""
+    the archive is indexed to its end. `purged`: days of receipt that were purged, first and last nanosecond each;
+    `unindexed`: those whose index was dropped."""
 
     indexed_until_ns: int
     expired_before_ns: int
     is_whole: bool = True
     purged: tuple[tuple[int, int], ...] = ()
+    unindexed: tuple[tuple[int, int], ...] = ()
 
     def losses_touching(self, engine: Engine, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """The first MAX_LOSSES losses that overlap [start_ns, end_ns] and may have taken a record an answer would rest

@@ -118,6 +118,7 @@ def gather(engine: Engine, coverage: Coverage, question: Question) -> Known:
         carrier=facts.carrier_of(question.address) if question.address is not None and coverage.is_whole else None,
         facts=facts,
         purged=coverage.purged,
+        unindexed=coverage.unindexed,
         may_lack_open=not carry.is_whole if carry else _is_older(engine, since),
     )
 

@@ -17,8 +17,10 @@ from archive.index.carry import SETTINGS_LISTENER, CarryMark
 from archive.index.carry_reader import CarryReader, SettingsMark, settings_in_force
 from archive.index.check_rows import Difference, RowComparison
 from archive.index.check_run import CheckRun, NotQuietError
+from archive.index.dropped import dropped_days
 from archive.index.restore import STATEFUL_KINDS
 from archive.index.worker import DecodeWorker, wait_result
+from archive.segment import utc_day
 
 MAX_WALK_RECORDS = 2_000_000
 """Datagrams of one walk, minutes of one core. Of a day with more (700 flows a second, all day) only its first part is
@@ -26,6 +28,10 @@ within reach."""
 COMPARED_BEFORE_TARGET = 16
 """Leaves before the one that a walk leads to that are compared too: their state is there anyway."""
 
+_INDEXED = (
+    "toString(toYYYYMMDD(fromUnixTimestamp64Nano(first_unix_ns, 'UTC'))) "
+    "NOT IN (SELECT arrayJoin({dropped:Array(String)}))"
+)
 _COMPARABLE = "decoder IN (SELECT arrayJoin({decoders:Array(String)}))"
 
 
@@ -47,12 +53,14 @@ class ContentCheck:
         self._rows = RowComparison(run.engine)
         self._settings: list[SettingsMark] = []
         self._decoder = ""
+        self._dropped: list[str] = []
 
     def check(self) -> bool:
         """Whether everything drawn was compared in time."""
         self._settings = self._carries.settings_marks()
         self._decoder = wait_result(self._worker.fingerprint())
         self._findings.other_decoder = self._count_of_other_decoders()
+        self._dropped = dropped_days(self._engine)
         for index in self._draw("NOT hasAny", self._sizes.newest, self._sizes.drawn):
             if self._run.is_over():
                 return False
@@ -64,7 +72,7 @@ class ContentCheck:
         for order, limit in (("leaf_index DESC", newest), ("cityHash64(leaf_index, {seed:UInt64})", drawn)):
             rows = self._engine.query(
                 f"SELECT leaf_index FROM {{db}}.leaves WHERE records > 0 AND leaf_index < {{next:UInt64}} "
-                f"AND {_COMPARABLE} AND {which}(listener_kinds, {{kinds:Array(String)}}) "
+                f"AND {_COMPARABLE} AND {_INDEXED} AND {which}(listener_kinds, {{kinds:Array(String)}}) "
                 f"ORDER BY {order} LIMIT {{limit:UInt32}}",
                 {
                     "next": self._run.next_leaf,
@@ -72,6 +80,7 @@ class ContentCheck:
                     "seed": self._run.seed,
                     "limit": limit,
                     "decoders": self._decoders,
+                    "dropped": self._dropped,
                 },
             )
             found |= {int(row["leaf_index"]) for row in rows}
@@ -103,7 +112,7 @@ class ContentCheck:
             leaf = self._run.leaves.leaf(index)
             if self._run.is_missing(index, leaf):
                 return True
-            if index in compared:
+            if index in compared and utc_day(int(leaf["first_unix_ns"])) not in self._dropped:
                 self._decode_and_compare(index, leaf, gaps_of=STATEFUL_KINDS if carry is not None else ())
             else:
                 wait_result(self._worker.replay(index, leaf, frozenset(STATEFUL_KINDS)))

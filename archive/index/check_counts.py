@@ -4,6 +4,7 @@ from typing import Any
 
 from archive.index.blocks import SEGMENT_MISSING
 from archive.index.check_run import CheckRun, NotQuietError
+from archive.index.dropped import dropped_days
 from archive.index.purged import PURGE
 from archive.schema import SCHEMAS
 
@@ -113,7 +114,7 @@ class CountCheck:
         gone = [one for one in days if not (self._run.paths.segments / one["stream"] / one["day"]).exists()]
         # Believed of the journal only: a counter in the index alone keeps no day from being compared.
         kept = {one["day"] for one in days if one["lost"] and self._is_missing(int(one["lost_leaf"]))}
-        kept |= self._purged_days()
+        kept |= self._purged_days() | set(dropped_days(self._engine))
         self._findings.missing_days = sum(int(one["n"]) for one in gone)
         self._findings.uncompared = sum(int(one["n"]) for one in days if one in gone or one["day"] in kept)
         self._passed_over = {"kept": sorted(kept), "gone": [f"{one['stream']}/{one['day']}" for one in gone]}

@@ -12,6 +12,7 @@ from typing import Any
 
 from archive.errors import ArchiveError
 from archive.index.blocks import SEGMENT_MISSING
+from archive.index.dropped import forget_dropped
 from archive.index.engine import Engine
 from archive.index.indexer import Indexer
 from archive.schema import SCHEMAS
@@ -67,6 +68,7 @@ class Reindex:
         self._hold = hold
         self._make_indexer = make_indexer
         self._counts: dict[tuple[str, str], int] = {}
+        self._rebuilt: set[str] = set()
         self.progress = ReindexProgress()
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +107,8 @@ class Reindex:
                     self._put_days_in_place(shadow, before=None)
                     self._keep_decoders(shadow)
                     self._engine.take_partition(shadow, "leaves", "all")
+                    for day in sorted(self._rebuilt):
+                        forget_dropped(self._engine, day)
                     return
             stop.wait(PAUSE_SECONDS)
 
@@ -152,6 +156,7 @@ class Reindex:
             self._engine.take_partition(shadow, table, day)
         else:
             self._engine.drop_partition(table, day)
+        self._rebuilt.add(day)
         self.progress.rows = sum(self._counts.values())
         if day not in self.progress.days_done:
             self.progress.days_done.append(day)

@@ -14,10 +14,13 @@ from archive.clock import Clock, SystemClock
 from archive.errors import SpoolError
 from archive.run_report import write_run_report
 from archive.spool import CLOSE_AFTER_SECONDS, SpoolWriter
+from archive.storage.gate import StorageGate
+from archive.storage.levels import DEFAULT_RESERVE_BYTES
 from authgw.accounts.reader import AccountReader
 from authgw.directory.ldap import DirectorySettings, LdapDirectory
 from authgw.errors import AuthgwError
 from authgw.login import LoginCheck
+from authgw.login_gate import open_login_gate
 from authgw.passwords import PasswordChecker
 from authgw.portal.app import PortalPages, make_app
 from authgw.portal.desk import LoginDesk
@@ -55,6 +58,8 @@ class PortalSettings:
     retention_days: int
     directory: DirectorySettings | None = field(default=None, repr=False)
     close_after_seconds: float = CLOSE_AFTER_SECONDS
+    reserve_bytes: int = DEFAULT_RESERVE_BYTES
+    counts_when_full: bool = False
     session_seconds: int = SESSION_SECONDS
     terms_path: Path = SHIPPED
 
@@ -89,8 +94,15 @@ def start_portal(settings: PortalSettings, clock: Clock | None = None) -> tuple[
     clock = clock or SystemClock()
     portal_lock = _lock(settings.portal_directory / "portal.lock")
     terms = load_terms(settings.terms_path)
-    spool = SpoolWriter(
-        settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
+    spool = open_login_gate(
+        SpoolWriter(
+            settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
+        ),
+        SPOOL_STREAM,
+        clock,
+        settings.spool_directory,
+        settings.reserve_bytes,
+        counts=settings.counts_when_full,
     )
     store = SessionStore(settings.portal_directory / "sessions.sqlite")
     book = SessionBook(store, spool, clock, settings.session_seconds)
@@ -128,7 +140,7 @@ class _Timer(threading.Thread):
     """Timed ends, records still to be written, counters."""
 
     def __init__(
-        self, settings: PortalSettings, desk: LoginDesk, spool: SpoolWriter, clock: Clock, repeated: int
+        self, settings: PortalSettings, desk: LoginDesk, spool: StorageGate, clock: Clock, repeated: int
     ) -> None:
         super().__init__(name="portal-timer", daemon=True)
         self._settings = settings
@@ -140,6 +152,7 @@ class _Timer(threading.Thread):
 
     def run(self) -> None:
         while True:
+            self._spool.tick()
             try:
                 self._desk.book.expire()
                 self._desk.book.retry()

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from archive.clock import Clock
 from archive.errors import SpoolError
-from archive.spool import SpoolWriter
+from archive.spool import RecordWriter
 from authgw.errors import AuthgwError
 from authgw.portal.session_store import PortalSession, SessionStore
 from authgw.radius.decision import Verdict
@@ -39,7 +39,7 @@ class SessionBook:
     """Who is online at which address. Safe for many threads; `recover` comes before anything else."""
 
     def __init__(
-        self, store: SessionStore, spool: SpoolWriter, clock: Clock, session_seconds: int = SESSION_SECONDS
+        self, store: SessionStore, spool: RecordWriter, clock: Clock, session_seconds: int = SESSION_SECONDS
     ) -> None:
         self._store = store
         self._spool = spool

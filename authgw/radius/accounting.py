@@ -11,7 +11,7 @@ import threading
 import numpy as np
 
 from archive.errors import SpoolError
-from archive.spool import SpoolWriter
+from archive.spool import RecordWriter
 from archive.spool_batch import Batch
 from authgw.radius.admission import Admission, Request, is_status_request
 from authgw.radius.attributes import redact_secrets
@@ -30,7 +30,7 @@ _Turn = tuple[int, list[Request]]
 class AccountingServer:
     """Handles turns of datagrams; `run_answers` must run in a thread of its own."""
 
-    def __init__(self, admission: Admission, spool: SpoolWriter) -> None:
+    def __init__(self, admission: Admission, spool: RecordWriter) -> None:
         self._admission = admission
         self._spool = spool
         self._turns: queue.Queue[_Turn | None] = queue.Queue(MAX_WAITING_TURNS)

@@ -13,7 +13,7 @@ from collections import Counter
 
 from archive.clock import Clock
 from archive.errors import SpoolError
-from archive.spool import SpoolWriter
+from archive.spool import RecordWriter
 from authgw.accounts.reader import AccountReader
 from authgw.directory.base import Directory
 from authgw.errors import AuthgwError
@@ -53,7 +53,7 @@ class AuthenticationServer:
     def __init__(
         self,
         admission: Admission,
-        spool: SpoolWriter,
+        spool: RecordWriter,
         accounts: AccountReader,
         directory: Directory | None,
         clock: Clock,

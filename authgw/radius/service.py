@@ -9,9 +9,11 @@ from pathlib import Path
 
 from archive.clock import Clock, SystemClock
 from archive.spool import CLOSE_AFTER_SECONDS, SpoolWriter
+from archive.storage.levels import DEFAULT_RESERVE_BYTES
 from authgw.accounts.reader import AccountReader
 from authgw.directory.ldap import DirectorySettings, LdapDirectory
 from authgw.errors import AuthgwError
+from authgw.login_gate import open_login_gate
 from authgw.radius.accounting import LISTENER, AccountingServer, start_answers
 from authgw.radius.admission import Admission
 from authgw.radius.authentication import AuthenticationServer
@@ -40,6 +42,8 @@ class RadiusSettings:
     directory: DirectorySettings | None = None
     session_timeout_seconds: int | None = None
     close_after_seconds: float = CLOSE_AFTER_SECONDS
+    reserve_bytes: int = DEFAULT_RESERVE_BYTES
+    counts_when_full: bool = False
 
 
 def run_radius(settings: RadiusSettings, stop: threading.Event, clock: Clock | None = None) -> None:
@@ -61,8 +65,15 @@ def run_radius(settings: RadiusSettings, stop: threading.Event, clock: Clock | N
     # State, not a report: what was learned must outlive the run directory.
     learned_path = settings.accounts_path.parent / LEARNED_FILE
     learned = LearnedSigners(_load_learned(learned_path))
-    spool = SpoolWriter(
-        settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
+    spool = open_login_gate(
+        SpoolWriter(
+            settings.spool_directory, SPOOL_STREAM, clock=clock, close_after_seconds=settings.close_after_seconds
+        ),
+        SPOOL_STREAM,
+        clock,
+        settings.spool_directory,
+        settings.reserve_bytes,
+        counts=settings.counts_when_full,
     )
     directory = LdapDirectory(settings.directory, clock) if settings.directory else None
     accounts = AccountReader(settings.accounts_path)
@@ -83,6 +94,7 @@ def run_radius(settings: RadiusSettings, stop: threading.Event, clock: Clock | N
         while not stopping:
             _replace_json(counters_path, _counters(clock, auth, acct, auth_socket, acct_socket))
             stopping = stop.wait(COUNTERS_INTERVAL_SECONDS)
+            spool.tick()
             spool.note_dropped(LISTENER, acct_socket.dropped())
             spool.note_dropped("radius-auth", auth_socket.dropped())
             if learned.changed:
