@@ -17,7 +17,6 @@ CLOCK_OFFSET_SECONDS = 0.010
 """The reference time of records may be wrong by this much."""
 VERIFY_QUICK_LAG_SECONDS = 3 * 3_600.0
 """The archive is verified every hour."""
-DISK_THRESHOLDS_PERCENT = (70, 85, 95)
 
 
 @dataclass(frozen=True)
@@ -108,6 +107,43 @@ ALARMS: dict[str, AlarmKind] = {
         "พื้นที่ดิสก์ใกล้เต็ม",
         "Add disk space before 95 %, when receiving traffic records stops.",
         "เพิ่มพื้นที่ดิสก์ก่อนถึง 95 % ซึ่งระบบจะหยุดรับข้อมูลจราจร",
+    ),
+    "disk_tight": AlarmKind(
+        "The disk is nearly full: the index of the oldest days is being dropped.",
+        "พื้นที่ดิสก์เหลือน้อย ระบบกำลังลบดัชนีค้นหาของวันเก่าที่สุด",
+        "No record is lost. Add disk space, or a second disk, then run `phayan reindex` to search those days again.",
+        "ไม่มีข้อมูลสูญหาย ให้เพิ่มพื้นที่ดิสก์หรือดิสก์ลูกที่สอง แล้วสั่ง `phayan reindex` เพื่อค้นหาวันเหล่านั้นได้อีก",
+    ),
+    "disk_full": AlarmKind(
+        "The disk is full: traffic records are not received any more.",
+        "ดิสก์เต็ม ระบบหยุดรับข้อมูลจราจรแล้ว",
+        "Add disk space now. Log-ins and accounting go on from the reserve; the interval without records is sealed.",
+        "เพิ่มพื้นที่ดิสก์ทันที การเข้าใช้งานยังทำงานจากพื้นที่สำรอง และช่วงเวลาที่ไม่มีข้อมูลถูกผนึกไว้",
+    ),
+    "disk_too_small": AlarmKind(
+        "At the measured rate the disk cannot keep what has to be kept.",
+        "ด้วยปริมาณข้อมูลที่วัดได้ ดิสก์มีพื้นที่ไม่พอเก็บให้ครบตามกำหนด",
+        "Add disk space or a second disk; `phayan status` shows bytes per day and days left.",
+        "เพิ่มพื้นที่ดิสก์หรือดิสก์ลูกที่สอง คำสั่ง `phayan status` แสดงปริมาณต่อวันและจำนวนวันที่เหลือ",
+    ),
+    "retention_stopped": AlarmKind(
+        "Nothing is purged, although days are due.",
+        "ระบบหยุดลบข้อมูล ทั้งที่มีข้อมูลครบกำหนดลบแล้ว",
+        "Records are kept longer than needed, none is lost. Read the sentence beside this alarm: if the clock jumped, "
+        "check it and confirm that it is right.",
+        "ข้อมูลถูกเก็บนานกว่ากำหนดแต่ไม่สูญหาย อ่านข้อความข้างการเตือนนี้ หากนาฬิกากระโดดให้ตรวจเวลาแล้วยืนยันว่าถูกต้อง",
+    ),
+    "case_due": AlarmKind(
+        "The answer to a request is due soon.",
+        "ใกล้ครบกำหนดตอบคำขอ",
+        "Look at the case with `phayan cases show`; close it or note what was handed over.",
+        "ดูเรื่องด้วย `phayan cases show` แล้วปิดเรื่องหรือบันทึกการส่งมอบ",
+    ),
+    "case_overdue": AlarmKind(
+        "The answer to a request is overdue.",
+        "เลยกำหนดตอบคำขอแล้ว",
+        "Answer it, or close the case with the reason; then tell who asked.",
+        "ตอบคำขอ หรือปิดเรื่องพร้อมเหตุผล แล้วแจ้งผู้ขอ",
     ),
     "process_down": AlarmKind(
         "A process of the appliance does not report.",

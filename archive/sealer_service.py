@@ -3,13 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from archive.anchor.check import AnchorTrust, check_anchor
 from archive.clock import Clock, SystemClock
 from archive.errors import AnchorError, ArchiveError, AskError
+from archive.index.checkpoint import read_checkpoint
 from archive.key_source import KeySource
 from archive.keys import LogKeys
 from archive.local_rpc import LocalServer
@@ -22,6 +23,8 @@ from archive.sealer import Sealer
 from archive.sealing.first_head import FirstHead
 from archive.sealing.inbox import LeafSource
 from archive.sealing.json_leaves import JsonLeaves, check_clock_fields
+from archive.sealing.purge import PurgeSource
+from archive.sealing.purge_decision import PurgeSettings
 from archive.sealing.record_roots import RecordRoots
 from archive.tree import TreeReader
 
@@ -35,12 +38,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SealerSettings:
-    """`trust` says whose anchors are sealed; `has_outside_heads`, whether one is to be asked for before signing."""
+    """`trust` says whose anchors are sealed; `has_outside_heads`, whether one is to be asked for before signing;
+    `retention_days`, after how many days a request for a purge is granted."""
 
     head_interval_seconds: float
     keys: KeySource
     trust: AnchorTrust = field(default_factory=AnchorTrust)
     has_outside_heads: bool = False
+    retention_days: int = 92
 
 
 def run_sealer(paths: ArchivePaths, settings: SealerSettings, stop: threading.Event) -> None:
@@ -83,10 +88,19 @@ class _Service:
         self._roots = RecordRoots(paths, clock, lambda: self._sealer.tree_size if self._sealer else 0)
         self._anchors = JsonLeaves("anchor", paths.inbox / "anchors", self._check_anchor)
         self._samples = JsonLeaves("clock", paths.inbox / "clock", check_clock_fields)
+        self._is_stopped: Callable[[], bool] = lambda: False
+        settings_of_purge = PurgeSettings(
+            settings.retention_days,
+            lambda: self._sealer.checkpoint if self._sealer else read_checkpoint(paths),
+            lambda: self._sealer.tree_size if self._sealer else 0,
+            lambda: self._is_stopped(),
+        )
+        self._purge = PurgeSource(paths, clock, self._roots, settings_of_purge)
         self._reported = 0.0
 
     def seal(self, stop: threading.Event) -> None:
-        sources: Sequence[LeafSource] = (self._anchors, self._samples, self._roots)
+        self._is_stopped = stop.is_set
+        sources: Sequence[LeafSource] = (self._anchors, self._samples, self._purge, self._roots)
         sealer = self._sealer = Sealer(
             self._paths,
             self._keys,
@@ -123,13 +137,15 @@ class _Service:
             "pending_leaves": sealer.pending_leaves if sealer else None,
             "sealed_records_since_start": sealer.sealed_records if sealer else 0,
             "leaves_waiting_for_records_root": self._roots.waiting,
-            "inbox_refused": self._roots.refused + self._anchors.refused + self._samples.refused,
+            "inbox_refused": self._roots.refused + self._anchors.refused + self._samples.refused + self._purge.refused,
+            "purge": self._purge.report(),
             "signing_refused": signing_refused,
             "problem": problem,
         }
         write_run_report(self._paths.run, "sealer", values)
 
     def close(self) -> None:
+        self._purge.close()
         if self._sealer is None:
             return
         try:

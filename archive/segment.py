@@ -28,6 +28,19 @@ def segment_numbers(directory: Path) -> list[int]:
     return sorted(int(path.stem) for path in directory.glob("*.seg"))
 
 
+PURGED_SUFFIX = ".purged"
+"""`<stream>/<YYYYMMDD>.purged` beside a purged folder: the number of the segment that may follow there, and a
+newline."""
+
+
+def first_number(folder: Path) -> int:
+    """The number that a segment of this folder may have at least: never that of one that was purged."""
+    try:
+        return int(folder.with_name(folder.name + PURGED_SUFFIX).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
 class SegmentWriter:
     """Appends chunks of every stream. After a failed write or sync a segment is never written again."""
 
@@ -40,10 +53,12 @@ class SegmentWriter:
         """Append a stored frame, make it durable, read it back and compare. Raises OSError or ArchiveIntegrityError."""
         self._cut_back()
         folder = self._root / stream / day
-        make_directory(folder)
         key = (stream, day)
+        make_directory(folder)
         if key not in self._numbers:
             self._numbers[key] = max(segment_numbers(folder), default=0)
+        # A purge that is under way takes what lies before this number.
+        self._numbers[key] = max(self._numbers[key], first_number(folder))
         path = folder / f"{self._numbers[key]:06d}.seg"
         if path.exists() and path.stat().st_size + len(frame) > SEGMENT_BYTES and path.stat().st_size:
             self._numbers[key] += 1

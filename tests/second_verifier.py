@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 DEFECTS: list[str] = []
+MINUTE, DAY = 60 * 10**9, 86_400 * 10**9
 BASE64 = "((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/][AQgw]==)?)"  # RFC 4648, 3.5
 FILED = "closed dropped kind log opened previous spool_sequence stream torn_bytes v writer "
 FIELDS = {  # of leaves by kind, and of the objects in them by name
@@ -31,7 +32,10 @@ FIELDS = {  # of leaves by kind, and of the objects in them by name
     "outage": "boot_id cut_bytes from_unix_ns kind log to_unix_ns v why", "clock": "boot_id kind log samples step v",
     "samples[]": "dispersion_ns monotonic_ns offset_ns source synchronised unix_ns",
     "anchor": "by checkpoint evidence kind log name unix_ns v vkey", "records": "file kind log roots sha256 stream v",
-    "roots[]": "generation leaf root units",
+    "roots[]": "generation leaf root units", "times": "age_leaf now_leaf",
+    "purge": "age_unix_ns clock day held holds kind log previous retention_days streams unix_ns v",
+    "streams[]": "bytes chunks first_leaf last_leaf records stream",
+    "held": "file rows rows_file rows_sha256 sha256 units",
 }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def check_fields(value: object, name: str) -> None:
     if isinstance(value, dict) and name != "dropped":
         require(sorted(FIELDS[name].split()) == sorted(value), f"fields of {name} are not those of the format")
         for key, one in value.items():
-            check_fields(one, key)
+            check_fields(one, "times" if name == "purge" and key == "clock" else key)
     for one in value if f"{name}[]" in FIELDS else ():
         check_fields(one, f"{name}[]")
     decimal = not name.endswith("_ns") or name in ("offset_ns", "dispersion_ns")
@@ -102,6 +106,23 @@ def root_of(hashes: list[bytes], low: int, high: int, memo: dict) -> bytes:
     return memo[low, high]
 
 
+def climb(computed: bytes, index: int, size: int, path: list[bytes]) -> bytes:
+    """The root that an inclusion proof leads to (RFC 9162, 2.1.3.2)."""
+    last = size - 1
+    require(0 <= index < size, "no such unit")
+    for one in path:
+        require(last and len(one) == 32, "inclusion proof is too long")
+        if index & 1 or index == last:
+            computed = sha256(b"\1" + one + computed).digest()
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            computed = sha256(b"\1" + computed + one).digest()
+        index, last = index >> 1, last >> 1
+    require(not last, "inclusion proof is too short")
+    return computed
+
+
 def unzstd(data: bytes) -> bytes:
     """The content of exactly one zstd frame with content size and checksum (RFC 8878, 3.1.1)."""
     frame, reader = zstandard.get_frame_parameters(data), zstandard.ZstdDecompressor().decompressobj()
@@ -147,6 +168,8 @@ class Log:
     def __init__(self, folder: Path, head: Path, witnesses: list[Key]) -> None:
         self.folder, self.witnesses, self.key, self.leaves, self.hashes = folder, witnesses, None, [], []
         self.tree, self.last, self.ends = {}, {}, {}  # hashes of the tree; stream -> last leaf; segment -> its end
+        self.gone, self.kept, self.purges = {}, {}, {}  # purged ranges; what is not purged; day -> last purge leaf
+        self.samples, self.boots, self.jumps = [], {}, []  # jumps: [leaf, calm nanoseconds, leaf that ended it]
         with part(folder / "key.vkey"):
             origin, text = ((folder / name).read_bytes().decode() for name in ("origin", "key.vkey"))
             self.key = Key(text[:-1], 1)
@@ -158,8 +181,20 @@ class Log:
                 self.check_tiles(note.size)
                 self.check_root(note)
         for index, leaf in enumerate(self.leaves):
+            for one in leaf.get("streams", ()):
+                folder_name = f"{one['stream']}/{leaf['day']}"
+                self.gone.setdefault(folder_name, []).append((one["first_leaf"], min(one["last_leaf"], index)))
+        for index, leaf in enumerate(self.leaves):
             with part(folder / "segments" / leaf.get("segment", leaf.get("file", "")), index):
                 self.check_leaf(index, leaf)
+        for index, leaf in self.purges.values():
+            with part(folder / "held" / leaf["day"], index):
+                self.check_held(index, leaf)
+
+    def is_gone(self, *numbers: int) -> bool:
+        """Whether purge leaves list all these data leaves."""
+        names = [(number, self.leaves[number]["segment"].rpartition("/")[0]) for number in numbers]
+        return all(any(a <= n <= z for a, z in self.gone.get(name, ())) for n, name in names)
 
     def check_tiles(self, size: int) -> None:
         """Every tile and bundle that a tree of this size has, the partial ones too (C2SP tlog-tiles)."""
@@ -215,21 +250,123 @@ class Log:
             link = before and {"leaf": before[0], "hash": self.hashes[before[0]].hex()}
             require(leaf["previous"] == link, "previous is not the stream's leaf before")
             require(not before or sequence == before[1] + 1, "spool_sequence does not grow by one")
-        if kind == "clock" and leaf["step"]:
-            require(int(leaf["step"]["from_unix_ns"]) > int(leaf["step"]["to_unix_ns"]), "step is not backwards")
+        if kind in ("clock", "heartbeat", "outage"):
+            self.boots.setdefault(leaf["boot_id"], index)
         getattr(self, f"check_{kind}", lambda *_: None)(index, leaf)
 
-    def check_data(self, _: int, leaf: dict) -> None:
+    def check_clock(self, index: int, leaf: dict) -> None:
+        step = leaf["step"]
+        require(not step or int(step["from_unix_ns"]) > int(step["to_unix_ns"]), "step is not backwards")
+        for one in leaf["samples"]:
+            wall, ticks = int(one["unix_ns"]), int(one["monotonic_ns"])
+            self.samples.append((index, leaf["boot_id"], wall, ticks, one["synchronised"]))
+            _, boot, wall_before, ticks_before, synchronised = (self.samples[-2:] or [None])[0]
+            gone, passed, same = wall - wall_before, ticks - ticks_before, boot == leaf["boot_id"]
+            if abs(gone - passed) > MINUTE if same else not -MINUTE <= gone <= 60 * DAY:
+                self.jumps.append([index, 0, None])
+            elif self.jumps and same and one["synchronised"] and synchronised and 0 <= passed <= 180 * MINUTE:
+                self.jumps[-1][1] += passed
+                self.jumps[-1][2] = self.jumps[-1][2] or (index if self.jumps[-1][1] >= 7 * DAY else None)
+
+    def age_of(self, number: int, before: int) -> tuple[int, int]:
+        """When the age of a folder that ends with this data leaf starts, and the clock leaf that says so."""
+        leaf, known = self.leaves[number], [one for one in self.samples if one[4] and one[0] < before]
+        if start := leaf["closed"] or leaf["opened"]:
+            ticks = int(start["monotonic_ns"]) + (0 if leaf["closed"] else DAY)
+            same = [one for one in known if one[1] == start["boot_id"] and one[3] >= ticks]
+            if same:
+                first = min(same, key=lambda one: one[3])
+                return first[2] - (first[3] - ticks), first[0]
+        later = [one for one in known if one[0] > number and self.boots[one[1]] > number]
+        require(later, "no clock tells the age of what was purged")
+        return later[0][2], later[0][0]
+
+    def check_purge(self, index: int, leaf: dict) -> None:
+        streams, day, now = [one["stream"] for one in leaf["streams"]], leaf["day"], int(leaf["unix_ns"])
+        before, self.purges[day] = self.purges.get(day), (index, leaf)
+        require(leaf["previous"] == (before and before[0]), "previous is not the day's purge before")
+        require(streams == sorted(set(streams) - {"identity", "cases"}), "streams are not those of a purge")
+        require(leaf["holds"] == sorted(set(leaf["holds"])), "holds are not sorted")
+        for one in leaf["streams"]:
+            found = self.kept.pop(f"{one['stream']}/{day}", None)
+            names = ("first_leaf", "last_leaf", "chunks", "records", "bytes")
+            require(found == [one[name] for name in names], f"what is purged of {one['stream']} is not what was there")
+        ages = [self.age_of(one["last_leaf"], index) for one in leaf["streams"]]
+        age, stated = ages and max(ages), (int(leaf["age_unix_ns"]), leaf["clock"]["age_leaf"])
+        if not ages:
+            require(before, "nothing is purged")
+            age = int(before[1]["age_unix_ns"]), before[1]["clock"]["age_leaf"]
+        require(age == stated, "age is not what the clock leaves tell")
+        require(leaf["retention_days"] >= 90 and now >= age[0] + leaf["retention_days"] * DAY, "purged too early")
+        known = [(one[0], one[2]) for one in self.samples if one[4]]
+        require((leaf["clock"]["now_leaf"], now) in known, "no sample states the present")
+        jumps = [jump for jump in self.jumps if jump[0] <= leaf["clock"]["now_leaf"]]
+        require(not jumps or jumps[-1][2], "the clock has jumped")
+
+    def check_held(self, index: int, leaf: dict) -> None:
+        """What holds keep: each unit leads to the root of its chunk."""
+        if not (held := leaf["held"]):
+            return
+        contents = [(self.folder / held[name]).read_bytes() for name in ("file", "rows_file")]
+        names = [f"held/{leaf['day']}/{index:012}.{kind}" for kind in ("held", "rows")]
+        require(names == [held["file"], held["rows_file"]], "held file has a wrong name")
+        sums = [sha256(content).hexdigest() for content in contents]
+        require(
+            sums == [held["sha256"], held["rows_sha256"]] and unzstd(contents[1]) is not None, "held file is changed"
+        )
+        lines, count, end, place = unzstd(contents[0]).splitlines(keepends=True), 0, 0, (-1, -1)
+        head, *values = [json.loads(line) for line in lines]
+        require(
+            head == {"day": leaf["day"], "leaf": index, "log": self.key.name, "v": 1}, "head of the held file is wrong"
+        )
+        for value in values:
+            if record := value.get("record"):
+                number, target = record["leaf"], self.leaves[:index][record["leaf"]]
+                require(place < (number, record["row"]) and end is not None, "held records are not in order")
+                place, end, length = (number, record["row"]), None, record["length"]
+                inside = int(target["first_unix_ns"]) <= int(record["received_unix_ns"]) <= int(target["last_unix_ns"])
+                day = target["segment"].split("/")[1]
+                require(
+                    inside and record["row"] < target["records"] and day == leaf["day"], "no such record was purged"
+                )
+                require(self.is_gone(number), "a held record was not purged")
+                continue
+            data, path = b64decode(value["data"]), [b64decode(one) for one in value["path"]]
+            require(
+                (value["leaf"], value["row"]) == place and value["offset"] >= (end or 0), "a held unit is out of place"
+            )
+            end, count = value["offset"] + len(data), count + 1
+            hashed = sha256(b"\0" + bytes.fromhex(value["salt"]) + data).digest()
+            root = climb(hashed, value["unit"], value["units"], path)
+            keys = ("leaf", "generation", "units")
+            roots = [
+                one for one in self.leaves[value["records_leaf"]]["roots"] if all(one[k] == value[k] for k in keys)
+            ]
+            require(end <= length and root.hex() in [one["root"] for one in roots], "a held unit is not under its root")
+        require(count == held["units"] and end is not None, "number of held units is wrong")
+
+    def check_data(self, index: int, leaf: dict) -> None:
         segment, first, last = leaf["segment"], leaf["first_unix_ns"], leaf["last_unix_ns"]
         end, self.ends[segment] = self.ends.get(segment, 0), leaf["offset"] + leaf["length"]
         name = f"{leaf['stream']}/{time.strftime('%Y%m%d', time.gmtime(int(first) // 10**9))}/[0-9]{{6}}\\.seg"
         require(re.fullmatch(name, segment) and leaf["offset"] == end, "segment or offset is wrong")
+        tally = self.kept.setdefault(segment.rpartition("/")[0], [index, index, 0, 0, 0])
+        tally[1:] = index, tally[2] + 1, tally[3] + leaf["records"], tally[4] + leaf["length"]
+        if self.is_gone(index) and not (self.folder / "segments" / segment).exists():
+            return
         times, payloads = read_chunk(self.folder, leaf)
+        if leaf["stream"] == "cases" and self.jumps and any(b'"clock_confirmed"' in one for one in payloads):
+            events = [json.loads(one).get("event") for one in payloads if b'"clock_confirmed"' in one]
+            self.jumps[-1][2] = self.jumps[-1][2] or ("clock_confirmed" in events and index) or None
         found = len(payloads), str(min(times)), str(max(times))
         require(found == (leaf["records"], first, last), "number of records, first or last arrival is wrong")
 
     def check_records(self, index: int, leaf: dict) -> None:
         path, at = self.folder / "segments" / leaf["file"], 0
+        segments = [path.parents[2] / self.leaves[:index][root["leaf"]]["segment"] for root in leaf["roots"]]
+        if self.is_gone(*(root["leaf"] for root in leaf["roots"])):
+            if not all(one.exists() for one in (path, path.with_name("salt.key"), *segments)):
+                return
         data, key = path.read_bytes(), path.with_name("salt.key").read_bytes()
         require(sha256(data).hexdigest() == leaf["sha256"], "SHA-256 of the units file is wrong")
         for root in leaf["roots"]:
@@ -256,6 +393,8 @@ class Log:
     def check_anchor(self, index: int, leaf: dict) -> None:
         note = Note(leaf["checkpoint"].encode(), self.key)
         self.check_root(note)
+        if self.jumps and abs(int(leaf["unix_ns"]) - self.samples[-1][2]) <= 60 * MINUTE:
+            self.jumps[-1][2] = self.jumps[-1][2] or index
         if leaf["by"] == "witness":  # whose a time stamp is (RFC 3161) cannot be told without certificates
             witness, signed = Key(leaf["vkey"]), Note(note.body + f"\n{leaf['evidence']}\n".encode())
             known = [key.text for key in self.witnesses if key.name == leaf["name"]] or [witness.text]

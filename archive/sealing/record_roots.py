@@ -119,6 +119,17 @@ class RecordRoots:
         """Seal what there is at the next turn: a hold or a package needs it."""
         self._is_forced = True
 
+    def is_pending(self, folder: str) -> bool:
+        """Whether a root of `<stream>/<day>` waits for its leaf."""
+        day = self._days.get(folder)
+        return day is not None and bool(day.pending)
+
+    def forget(self, folder: str) -> None:
+        """`<stream>/<day>` is purged: what is known of its units, and reports of them, are no more."""
+        day = self._days.pop(folder, None)
+        for root in day.pending.values() if day else ():
+            root.report.unlink(missing_ok=True)
+
     def prepare(self, taken: set[Path]) -> Iterator[PreparedLeaf]:
         """Compute roots for a while; then the leaves that are due."""
         forced, self._is_forced = self._is_forced, False

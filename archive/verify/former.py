@@ -15,6 +15,8 @@ CARRIED_OVER = (
     "torn",
     "dropped",
     "leaves_without_root",
+    "purged",
+    "purge_not_finished",
 )
 """Statements that say something of the records, wherever they are; the others are about the newest head."""
 MOVED = "moved"

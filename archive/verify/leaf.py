@@ -17,6 +17,7 @@ MAX_INTEGER = 2**53 - 1
 
 STREAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NANOSECONDS = re.compile(r"0|-?[1-9][0-9]{0,19}")
+_DAY = re.compile(r"[0-9]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
@@ -89,6 +90,22 @@ def _is_roots(value: Any) -> bool:
     return type(value) is list and bool(value) and all(_has_exactly(root, _ROOT_FIELDS) for root in value)
 
 
+def _is_day(value: Any) -> bool:
+    return type(value) is str and _DAY.fullmatch(value) is not None
+
+
+def _is_folders(value: Any) -> bool:
+    return type(value) is list and all(_has_exactly(folder, _FOLDER_FIELDS) for folder in value)
+
+
+def _is_holds(value: Any) -> bool:
+    return type(value) is list and all(map(_is_text, value)) and value == sorted(set(value))
+
+
+def _is_held(value: Any) -> bool:
+    return value is None or _has_exactly(value, _HELD_FIELDS)
+
+
 def _is_former(value: Any) -> bool:
     return value is None or _has_exactly(value, _FORMER_FIELDS)
 
@@ -121,6 +138,23 @@ _ROOT_FIELDS: dict[str, Check] = {
     "units": lambda value: _is_count(value) and value < 2**32,
     "root": _is_sha256,
 }
+_FOLDER_FIELDS: dict[str, Check] = {
+    "stream": _is_stream,
+    "first_leaf": _is_count,
+    "last_leaf": _is_count,
+    "chunks": _is_count,
+    "records": _is_count,
+    "bytes": _is_count,
+}
+_HELD_FIELDS: dict[str, Check] = {
+    "file": _is_text,
+    "sha256": _is_sha256,
+    "units": _is_count,
+    "rows_file": _is_text,
+    "rows_sha256": _is_sha256,
+    "rows": _is_count,
+}
+_PURGE_CLOCK_FIELDS: dict[str, Check] = {"age_leaf": _is_count, "now_leaf": _is_count}
 FORMER_REASONS = ("key_changed", "restored", "moved")
 _FORMER_FIELDS: dict[str, Check] = {
     "origin": _is_text,
@@ -170,6 +204,17 @@ _FIELDS: dict[str, dict[str, Check]] = {
         "evidence": _is_text,
     },
     "records": {"stream": _is_stream, "file": _is_text, "sha256": _is_sha256, "roots": _is_roots},
+    "purge": {
+        "day": _is_day,
+        "unix_ns": _is_nanoseconds,
+        "retention_days": _is_count,
+        "age_unix_ns": _is_nanoseconds,
+        "clock": lambda value: _has_exactly(value, _PURGE_CLOCK_FIELDS),
+        "streams": _is_folders,
+        "holds": _is_holds,
+        "held": _is_held,
+        "previous": lambda value: value is None or _is_count(value),
+    },
 }
 _NAMES = {kind: {"v", "kind", "log", *checks} for kind, checks in _FIELDS.items()}
 _CHECKS = {kind: tuple(checks.items()) for kind, checks in _FIELDS.items()}

@@ -7,9 +7,11 @@ from pathlib import Path
 from archive.verify.anchors import Anchor
 from archive.verify.coverage import Coverage, slices
 from archive.verify.pool import WorkerPool, count_cores
+from archive.verify.purge_ranges import PurgedRanges
 from archive.verify.quick import find_last_day
 from archive.verify.range_check import LogJob, RangeCheck, RangeResult
 from archive.verify.report import Report
+from archive.verify.retention_facts import Missing, RetentionFacts
 from archive.verify.segments import ChunkCheck
 from archive.verify.statements import Observations
 from archive.verify.streams import Continuity
@@ -38,6 +40,8 @@ class Gathered:
         self.anchors: list[Anchor] = []
         self.records_leaves = array("Q")
         self.coverage = Coverage(size)
+        self.retention = RetentionFacts()
+        self.missing: list[Missing] = []
 
     def add(self, result: RangeResult) -> None:
         self.continuity.absorb(result.continuity)
@@ -47,6 +51,8 @@ class Gathered:
         self.anchors += result.anchors
         self.records_leaves += result.records_leaves
         self.coverage.add(result, self._report)
+        self.retention.absorb(result.retention)
+        self.missing += result.missing
 
     def known_nodes(self) -> list[bytes] | None:
         """All of them, or None."""
@@ -85,7 +91,7 @@ class LeavesCheck:
                 first = full
             self._check_here(job, gathered, first, full)
             if self._records_roots and not self._quick:
-                self._check_records(pool, gathered.records_leaves)
+                self._check_records(pool, gathered)
         return gathered
 
     def _check_here(self, job: LogJob, gathered: Gathered, first: int, full: int) -> None:
@@ -102,6 +108,7 @@ class LeavesCheck:
                 gathered.add(check.check(full, full + 1, gathered.known_nodes()))
         finally:
             chunk_check.finish()
+        gathered.missing += chunk_check.missing
 
     def _check_old_tiles(self, job: LogJob, gathered: Gathered) -> int:
         """Hash tiles in place of leaves, up to the bundle with which the last day begins; returns its number."""
@@ -115,11 +122,14 @@ class LeavesCheck:
         self._report.add_statement("quick", first * TILE_WIDTH)
         return first
 
-    def _check_records(self, pool: WorkerPool, numbers: array) -> None:
+    def _check_records(self, pool: WorkerPool, gathered: Gathered) -> None:
         known: set[tuple[str, str]] = set()
         files: set[str] = set()
-        for result in pool.run(("records", part) for part in slices(numbers, RECORDS_LEAVES_A_TASK)):
-            # A key that is missing is found by everyone who looks for it, and is one defect.
+        ranges = PurgedRanges(gathered.retention)
+        parts = slices(gathered.records_leaves, RECORDS_LEAVES_A_TASK)
+        for result in pool.run(("records", part) for part in parts):
+            gathered.missing += ranges.unexplained(result.missing)
+            # A key that is damaged is found by everyone who looks for it, and is one defect.
             defects = result.findings.defects
             repeated = [d for d in defects if d.code.startswith("salt_") and (d.code, d.file) in known]
             result.findings.defects = [d for d in defects if d not in repeated]

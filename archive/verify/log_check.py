@@ -9,8 +9,10 @@ from archive.verify.anchors import Anchor, Trust
 from archive.verify.heads import CHECKPOINT_FILE, Heads, read_heads, read_key
 from archive.verify.leaves_check import LeavesCheck, Progress
 from archive.verify.note import Checkpoint, VerifierKey
+from archive.verify.purge_ranges import PurgedRanges, report_missing
 from archive.verify.range_check import LogJob
 from archive.verify.report import Report
+from archive.verify.retention import RetentionCheck
 from archive.verify.segments import check_ends
 from archive.verify.statements import state_surroundings
 from archive.verify.tiles import TileStore
@@ -91,6 +93,8 @@ class LogCheck:
             job, report, quick=options.quick, records_roots=options.records_roots, progress=options.progress
         )
         gathered = leaves.run()
+        ranges = PurgedRanges(gathered.retention)
+        report_missing(ranges.unexplained(gathered.missing), report)
 
         # 4. Upper tiles, and the root that was signed.
         result.tree = TreeCheck(store, signed.root, report, gathered.nodes, gathered.rightmost)
@@ -99,7 +103,10 @@ class LogCheck:
         # 5. Nothing slipped in between the chunks that leaves cover.
         check_ends(job.log / "segments", gathered.continuity, report)
 
-        # 6. The published checkpoint is a beginning of this tree; what a reader must know besides.
+        # 6. What is gone was purged by policy, and what holds kept of it is there.
+        RetentionCheck(job, gathered.retention, ranges, report).check(gathered.continuity)
+
+        # 7. The published checkpoint is a beginning of this tree; what a reader must know besides.
         result.anchors, result.former = gathered.anchors, gathered.observations.former
         self._check_published(result.tree, result.heads, signed)
         report.streams = gathered.continuity.summaries()

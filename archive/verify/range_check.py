@@ -12,6 +12,7 @@ from archive.verify.leaf import check_fields, parse_leaf, parse_leaves
 from archive.verify.merkle import hash_leaf
 from archive.verify.note import VerifierKey
 from archive.verify.report import Findings
+from archive.verify.retention_facts import Missing, RetentionFacts
 from archive.verify.segments import ChunkCheck
 from archive.verify.spool_leaf import SpoolLeaf, compile_reader, from_fields
 from archive.verify.statements import Observations
@@ -53,6 +54,8 @@ class RangeResult:
     findings: Findings
     continuity: Continuity
     observations: Observations = field(default_factory=Observations)
+    retention: RetentionFacts = field(default_factory=RetentionFacts)
+    missing: list[Missing] = field(default_factory=list)
     nodes: list[bytes | None] = field(default_factory=list)
     rightmost: list[bytes] | None = None
     kinds: bytearray = field(default_factory=bytearray)
@@ -144,6 +147,7 @@ class RangeCheck:
         result.observations.add_spool_leaf(spool)
         chunk = result.continuity.add_leaf(number, leaf_hash, spool, file)
         if chunk is not None:
+            result.retention.add_spool_leaf(number, spool)
             self._chunk_check.add(chunk)
 
     def _parse_one(self, leaf: bytes, number: int, file: str) -> dict[str, Any] | None:
@@ -167,6 +171,7 @@ class RangeCheck:
         if kind == "key" and self._job.key_text is not None and fields["vkey"] != self._job.key_text:
             self._findings.add_defect("key_differs", KEY_FILE, leaf=number)
         result.observations.add_leaf(fields)
+        result.retention.add_leaf(number, fields)
         if kind == "anchor" and self._anchor_reader is not None:
             anchor = self._anchor_reader.read(number, fields, file)
             if anchor is not None:

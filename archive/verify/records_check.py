@@ -11,6 +11,7 @@ from archive.errors import ArchiveFormatError
 from archive.verify.leaf_source import LeafSource
 from archive.verify.range_check import LogJob
 from archive.verify.report import Findings
+from archive.verify.retention_facts import Missing
 from archive.verify.spool_leaf import SpoolLeaf
 from archive.verify.streams import SEGMENT_NAME
 from archive.verify.tiles import TILE_WIDTH, bundle_path
@@ -37,6 +38,7 @@ class RecordsResult:
 
     findings: Findings = field(default_factory=Findings)
     units: int = 0
+    missing: list[Missing] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
 
 
@@ -74,16 +76,10 @@ class RecordsCheck:
         except PermissionError:
             raise
         except FileNotFoundError:
-            if self._has_segment(fields):
-                self._defect("units_missing", number, fields)
+            leaves = [root["leaf"] for root in fields["roots"]]
+            self._miss("units_missing", f"log/segments/{name}", min(leaves), max(leaves), number)
         except OSError as error:
             self._defect("unreadable", number, fields, detail=error.strerror)
-
-    def _has_segment(self, fields: dict[str, Any]) -> bool:
-        """Whether a segment that the roots speak of is still there: then its units must be too."""
-        leaves = (self._leaves.spool_leaf(root["leaf"]) for root in fields["roots"])
-        names = {leaf.segment for leaf in leaves if leaf is not None and leaf.segment is not None}
-        return any(SEGMENT_NAME.fullmatch(name) and (self._segments / name).exists() for name in names)
 
     def _check_parts(self, number: int, fields: dict[str, Any], file: BinaryIO) -> None:
         file.seek(0)
@@ -133,8 +129,11 @@ class RecordsCheck:
         except ArchiveFormatError as error:
             self._defect("units_structure", number, fields, detail=f"leaf {root['leaf']}: {error}", offset=offset)
             return
-        key = self._salt_key((data.segment or "").rpartition("/")[0])
+        folder = (data.segment or "").rpartition("/")[0]
+        key = self._salt_key(folder)
         if key is None:
+            self._miss("salt_missing", f"log/segments/{folder}/{SALT_FILE}", root["leaf"], root["leaf"], number)
+        if not key:
             return
         salts = make_salts(key, part.leaf, part.generation, len(part.lengths))
         if compute_units_root(salts, payloads.data, part.lengths).hex() != root["root"]:
@@ -157,7 +156,7 @@ class RecordsCheck:
         return stored if hashlib.sha256(stored).hexdigest() == data.sha256 else None
 
     def _read_salt_key(self, folder: str) -> bytes | None:
-        """The key of a folder of segments; None, with a defect, when there is none."""
+        """The key of a folder of segments; None where there is none, empty, with a defect, where it is damaged."""
         path = self._segments / folder / SALT_FILE
         file = f"log/segments/{folder}/{SALT_FILE}"
         stream = folder.partition("/")[0]
@@ -166,15 +165,20 @@ class RecordsCheck:
         except PermissionError:
             raise
         except FileNotFoundError:
-            self._result.findings.add_defect("salt_missing", file, stream=stream)
             return None
         except OSError as error:
             self._result.findings.add_defect("unreadable", file, detail=error.strerror, stream=stream)
-            return None
+            return b""
         if len(key) != SALT_KEY_BYTES:
             self._result.findings.add_defect("salt_damaged", file, detail=len(key), stream=stream)
-            return None
+            return b""
         return key
+
+    def _miss(self, code: str, file: str, first: int, last: int, number: int) -> None:
+        """A file below `log/segments` that is not there; whether its records were purged, is told where all leaves are
+        known."""
+        folder = file.removeprefix("log/segments/").rpartition("/")[0]
+        self._result.missing.append(Missing(code, file, folder, first, last, None, number))
 
     def _bundle_file(self, number: int) -> str:
         index = number // TILE_WIDTH

@@ -115,6 +115,7 @@ class Report(Findings):
     leaves_without_root: int = 0
     units: int = 0
     anchors: list[dict[str, Any]] = field(default_factory=list)
+    purged: dict[str, Any] = field(default_factory=dict)
     former: list[dict[str, Any]] = field(default_factory=list)
     unsealed_spool_files: dict[str, int] = field(default_factory=dict)
     freshness: str = "unproven"

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from archive.verify.report import Findings, Report
+from archive.verify.retention_facts import Missing
 from archive.verify.streams import Chunk, Continuity, SegmentEnd
 
 BLOCK_BYTES = 2 * 1024 * 1024
@@ -35,6 +36,8 @@ class ChunkCheck:
         self._waiting_bytes: dict[str, int] = {}
         self._waiting_chunks = 0
         self._futures: list[Future[None]] = []
+        self.missing: list[Missing] = []
+        """Segments that are not there, job by job: whether they were purged, all leaves say later."""
         self._local = threading.local()
 
     def add(self, chunk: Chunk) -> None:
@@ -73,7 +76,11 @@ class ChunkCheck:
         try:
             descriptor = os.open(self._segments / segment, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            self._defect("segment_missing", chunks[0])
+            first, file = chunks[0], f"log/segments/{segment}"
+            folder = segment.rpartition("/")[0]
+            self.missing.append(
+                Missing("segment_missing", file, folder, first.leaf, chunks[-1].leaf, first.offset, first.leaf)
+            )
             return
         try:
             self._check_open(descriptor, chunks)

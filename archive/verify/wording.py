@@ -190,6 +190,31 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "The key of the salts has {detail} bytes instead of 32.",
         "กุญแจเกลือมี {detail} ไบต์ แทนที่จะเป็น 32 ไบต์",
     ),
+    "purge_leaf": ("A purge leaf is wrong: {detail}.", "รายการลบข้อมูลผิด: {detail}"),
+    "purge_range": (
+        "A purge leaf does not list the chunks of {detail} as they were sealed.",
+        "รายการลบข้อมูลไม่ตรงกับก้อนข้อมูลของ {detail} ที่ผนึกไว้",
+    ),
+    "purge_clock": (
+        "A purge leaf rests on a clock that was not steady or states something else: {detail}.",
+        "รายการลบข้อมูลอาศัยนาฬิกาที่ไม่เสถียรหรือระบุเวลาไม่ตรง: {detail}",
+    ),
+    "purge_too_early": (
+        "Records were purged before they had been kept for 90 days ({detail}).",
+        "ลบข้อมูลก่อนครบกำหนดเก็บรักษา 90 วัน ({detail})",
+    ),
+    "held_missing": (
+        "A file with what holds keep of a purged day is missing.",
+        "ไม่พบแฟ้มข้อมูลที่สั่งให้เก็บรักษาของวันที่ลบแล้ว",
+    ),
+    "held_changed": (
+        "A file with what holds keep was changed: its SHA-256 is not the sealed one.",
+        "แฟ้มข้อมูลที่สั่งให้เก็บรักษาถูกเปลี่ยนแปลง: ค่า SHA-256 ไม่ตรงกับที่ผนึกไว้",
+    ),
+    "held_unit": (
+        "A file with what holds keep does not fit the leaves: {detail}.",
+        "แฟ้มข้อมูลที่สั่งให้เก็บรักษาไม่ตรงกับรายการที่ผนึกไว้: {detail}",
+    ),
     "unreadable": ("The file cannot be read: {detail}.", "อ่านแฟ้มไม่ได้: {detail}"),
 }
 
@@ -242,6 +267,16 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         "Leaves {detail[first]} to {detail[last]} of the earlier log in {detail[folder]} were known and are lost: it "
         "was restored from a backup.",
         "รายการที่ {detail[first]} ถึง {detail[last]} ของบันทึกก่อนหน้าใน {detail[folder]} เคยมีแต่สูญหาย เพราะกู้คืนจากข้อมูลสำรอง",
+    ),
+    "purged": (
+        "Purged as the leaves say: {detail[days]} days from {detail[first_day]} to {detail[last_day]}, "
+        "{detail[records]} records; {detail[holds]} holds keep {detail[held_units]} units of them.",
+        "ลบข้อมูลตามที่ผนึกไว้แล้ว {detail[days]} วัน ตั้งแต่ {detail[first_day]} ถึง {detail[last_day]} "
+        "รวม {detail[records]} ระเบียน คำสั่งเก็บรักษา {detail[holds]} รายการเก็บไว้ {detail[held_units]} หน่วย",
+    ),
+    "purge_not_finished": (
+        "Purged, and not removed yet, as after a crash: {detail}.",
+        "ผนึกการลบแล้วแต่ยังไม่ได้ลบแฟ้ม ซึ่งเกิดได้เมื่อระบบหยุดกะทันหัน: {detail}",
     ),
     "leaves_without_root": (
         "{detail} chunks have no records root: single records of them cannot be proven without their neighbours.",

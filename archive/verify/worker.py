@@ -22,9 +22,11 @@ def check_range(job: LogJob, first: int, end: int) -> RangeResult:
     findings = Findings()
     chunk_check = ChunkCheck(job.log / "segments", findings, cores=1, reads_chunks=job.reads_chunks)
     try:
-        return RangeCheck(job, chunk_check, findings).check(first, end)
+        result = RangeCheck(job, chunk_check, findings).check(first, end)
     finally:
         chunk_check.finish()
+    result.missing = chunk_check.missing
+    return result
 
 
 def check_records(job: LogJob, numbers: list[int]) -> RecordsResult:

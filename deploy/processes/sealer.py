@@ -18,5 +18,6 @@ def run_sealer_process(appliance: Appliance, stop: threading.Event) -> None:
         key_source(config.keys, appliance.paths),
         trust_of(appliance),
         has_outside_heads=bool(config.anchors.witness or config.anchors.copies),
+        retention_days=config.archive.retention_days,
     )
     run_sealer(appliance.paths, settings, stop)

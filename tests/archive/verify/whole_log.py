@@ -1,5 +1,5 @@
 """A log that the real sealer wrote, with every kind of leaf: two streams, units, clock samples, a witness's anchors, a
-clock step, heartbeats, and an earlier log with another key."""
+clock step, heartbeats, a day that was purged but for what a hold keeps, and an earlier log with another key."""
 
 import base64
 import json
@@ -16,13 +16,18 @@ from archive.keys import load_keys
 from archive.leaf import decode_leaf
 from archive.note import parse_verifier_key
 from archive.origin import ArchivePaths, create_log, default_paths
+from archive.retention.request import PurgeRequest, write_request
 from archive.sealer import Sealer
 from archive.sealing.json_leaves import JsonLeaves, check_clock_fields
+from archive.sealing.purge import PurgeSource
+from archive.sealing.purge_decision import PurgeSettings
 from archive.sealing.record_roots import RecordRoots
+from archive.segment import utc_day
 from archive.spool import SpoolWriter
 from archive.succession import KEY_CHANGED, begin_new_log
 from archive.tree import TreeReader
 from archive.unit_report import report_units
+from tests.archive.purge_log import InlineExecutor
 from tests.clocks import ManualClock
 
 WITNESS = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -44,9 +49,11 @@ class WholeLog:
         key = parse_verifier_key((self.paths.log / "key.vkey").read_text().strip())
         trust = AnchorTrust((WITNESS_KEY,))
         self.roots = RecordRoots(self.paths, self.clock, lambda: self.sealer.tree_size)
+        settings = PurgeSettings(90, lambda: self.sealer.checkpoint, lambda: self.sealer.tree_size)
         sources = [
             JsonLeaves("anchor", self.paths.inbox / "anchors", lambda fields: check_anchor(fields, key, trust)),
             JsonLeaves("clock", self.paths.inbox / "clock", check_clock_fields),
+            PurgeSource(self.paths, self.clock, self.roots, settings, InlineExecutor()),
             self.roots,
         ]
         keys = load_keys(self.paths.keys)
@@ -66,9 +73,12 @@ class WholeLog:
         self.sealer.run_once(full_look=True)
         self.sealer.publish()
 
+    def leaf(self, leaf: int) -> dict:
+        return decode_leaf(TreeReader(self.paths.log, self.sealer.checkpoint.size).leaf(leaf))
+
     def report(self, leaf: int, lengths: dict[int, list[int]]) -> None:
         """Units of some of its records, counted from the end: -1 is the last."""
-        fields = decode_leaf(TreeReader(self.paths.log, self.sealer.checkpoint.size).leaf(leaf))
+        fields = self.leaf(leaf)
         row = [fields["records"] + place for place, cut in lengths.items() for _ in cut]
         length = [one for cut in lengths.values() for one in cut]
         units = Units(np.array(row, np.uint32), np.zeros(len(row), np.uint32), np.array(length, np.uint32))
@@ -98,6 +108,23 @@ class WholeLog:
         (folder / f"{self.clock.monotonic_ns():020d}.json").write_text(json.dumps(fields))
         self.turn()
 
+    def purge_first_day(self) -> None:
+        """A day of two streams that is purged 91 days later, but for the middle unit of a record."""
+        day = utc_day(self.clock.unix_ns())
+        flows = self.receive("collector", b"HEAD" + b"C" * 48 + b"D" * 48, b"a line of the first day")
+        self.receive("radius", b'{"event":"stop"}', listener="radius-acct")
+        self.report(flows, {-2: [4, 48, 48]})
+        self.clock.advance(QUARTER_HOUR_SECONDS)
+        self.turn()
+        self.sample_clock()
+        self.clock.advance(91 * 86_400)
+        self.sample_clock()
+        row = self.leaf(flows)["records"] - 2
+        units = [np.array([value] * 2, kind) for value, kind in ((flows, np.uint64), (row, np.uint32))]
+        write_request(self.paths.inbox, PurgeRequest(day, ("hold-2026-0001",), *units, np.array([0, 4], np.uint32), {}))
+        for _ in range(6):
+            self.turn()
+
     def change_key(self, origin: str) -> None:
         self.sealer.close()
         begin_new_log(self.paths, KeySource(self.paths.keys), origin, KEY_CHANGED, self.clock)
@@ -111,6 +138,7 @@ def make_whole_log(directory: Path, *, rounds: int = 3) -> WholeLog:
     """An earlier log and one after it, both with everything; the newer one is open."""
     log = WholeLog(directory)
     for origin in ("phayan.test/second", None):
+        log.purge_first_day()
         for number in range(rounds):
             thai = "ล็อกอินสำเร็จ".encode()
             flows = log.receive("collector", b"HEAD" + b"A" * 48 + b"B" * 48, b"line %d" % number, b"", thai)
