@@ -163,6 +163,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _field("details", _TEXT),
         ]
     ),
+    # One change of a case or a hold. `case` and `hold` are empty where it is about none; `details` is a JSON object of
+    # `number`, `role` and `values`.
+    "cases": pa.schema(
+        [
+            *_COMMON,
+            _field("time", TIME),
+            _field("event", _TEXT),
+            _field("case", _TEXT),
+            _field("hold", _TEXT),
+            _field("actor", _TEXT),
+            _field("details", _TEXT),
+        ]
+    ),
     "losses": pa.schema(
         [
             *_COMMON,

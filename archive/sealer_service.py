@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from archive.anchor.check import AnchorTrust, check_anchor
@@ -20,12 +21,15 @@ from archive.origin import ArchivePaths
 from archive.package.signer import sign_package
 from archive.run_report import write_run_report
 from archive.sealer import Sealer
+from archive.sealing.day_mover import DayMover
 from archive.sealing.first_head import FirstHead
 from archive.sealing.inbox import LeafSource
 from archive.sealing.json_leaves import JsonLeaves, check_clock_fields
 from archive.sealing.purge import PurgeSource
 from archive.sealing.purge_decision import PurgeSettings
 from archive.sealing.record_roots import RecordRoots
+from archive.storage.levels import DEFAULT_RESERVE_BYTES
+from archive.storage.watch import StorageWatch
 from archive.tree import TreeReader
 
 IDLE_SECONDS = 0.2
@@ -39,13 +43,16 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class SealerSettings:
     """`trust` says whose anchors are sealed; `has_outside_heads`, whether one is to be asked for before signing;
-    `retention_days`, after how many days a request for a purge is granted."""
+    `retention_days`, after how many days a request for a purge is granted; `second_directory`, where sealed days move
+    to as the disk fills."""
 
     head_interval_seconds: float
     keys: KeySource
     trust: AnchorTrust = field(default_factory=AnchorTrust)
     has_outside_heads: bool = False
     retention_days: int = 92
+    second_directory: Path | None = None
+    reserve_bytes: int = DEFAULT_RESERVE_BYTES
 
 
 def run_sealer(paths: ArchivePaths, settings: SealerSettings, stop: threading.Event) -> None:
@@ -96,10 +103,16 @@ class _Service:
             lambda: self._is_stopped(),
         )
         self._purge = PurgeSource(paths, clock, self._roots, settings_of_purge)
+        self._mover: DayMover | None = None
+        if settings.second_directory is not None:
+            watch = StorageWatch(paths.directory, settings.reserve_bytes, clock)
+            self._mover = DayMover(paths, settings.second_directory, watch, clock, settings.retention_days)
         self._reported = 0.0
 
     def seal(self, stop: threading.Event) -> None:
         self._is_stopped = stop.is_set
+        if self._mover is not None:
+            self._mover.start(stop)
         sources: Sequence[LeafSource] = (self._anchors, self._samples, self._purge, self._roots)
         sealer = self._sealer = Sealer(
             self._paths,
@@ -139,6 +152,7 @@ class _Service:
             "leaves_waiting_for_records_root": self._roots.waiting,
             "inbox_refused": self._roots.refused + self._anchors.refused + self._samples.refused + self._purge.refused,
             "purge": self._purge.report(),
+            "second_disk_problem": self._mover.problem if self._mover else "",
             "signing_refused": signing_refused,
             "problem": problem,
         }

@@ -8,10 +8,13 @@ from archive.errors import ArchiveError
 from authgw.errors import AuthgwError
 from collector.errors import CollectorError
 from deploy.commands_ask import search_command, status_command, who_command
+from deploy.commands_cases import cases_command
 from deploy.commands_decode import decode_command
+from deploy.commands_holds import holds_command
 from deploy.commands_keys import keys_command
 from deploy.commands_package import package_command
 from deploy.commands_reindex import reindex_command
+from deploy.commands_retention import retention_command
 from deploy.commands_run import init_command, up_command
 from deploy.commands_users import users_command
 from deploy.commands_verify import verify_command
@@ -57,6 +60,9 @@ for command in (
     keys_command,
     reindex_command,
     users_command,
+    cases_command,
+    holds_command,
+    retention_command,
     witness_command,
 ):
     main.add_command(command)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from deploy.config_anchors import AnchorsSettings
+from deploy.config_cases import CasesSettings
 from deploy.config_keys import KeySettings
 from deploy.config_listeners import (
     ListenerSettings,
@@ -19,6 +20,7 @@ from deploy.config_listeners import (
     listener_ports,
 )
 from deploy.config_network import ExporterSettings, UplinkSettings, check_network_names
+from deploy.config_storage import StorageSettings
 from deploy.config_types import REALM_NAME, Address, Network, Port, Section, check_address, check_network
 from deploy.errors import ConfigError
 
@@ -176,6 +178,8 @@ class Config(Section):
     exporter: list[ExporterSettings] = Field(default=[], max_length=256)
     uplink: list[UplinkSettings] = Field(default=[], max_length=64)
     anchors: AnchorsSettings = AnchorsSettings()
+    storage: StorageSettings = StorageSettings()
+    cases: CasesSettings = CasesSettings()
 
     @model_validator(mode="after")
     def _check_ports(self) -> "Config":

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from archive.cases.decoder import CasesDecoder
 from archive.index.carry_events import CarryEventsDecoder
 from archive.index.decoding import ChunkDecoder
 from archive.index.settings import DecodingSettings
@@ -22,7 +23,7 @@ def make_chunk_decoder(
     """
     decoders = [
         SyslogDecoder(zone), FlowDecoder(units=True), SFlowDecoder(units=True), SessionDecoder(), OwnEventsDecoder(),
-        CarryEventsDecoder(),
+        CarryEventsDecoder(), CasesDecoder(),
     ]  # fmt: skip
     return ChunkDecoder(decoders, DecodingSettings(zone, realms, listener_realms), decoder_fingerprint())
 

@@ -70,5 +70,6 @@ def create_portal_certificate(directory: Path, host_name: str) -> None:
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    make_directory(directory, mode=0o700)
     replace_file(directory / "portal.key", pem, mode=0o600)
     replace_file(directory / "portal.crt", certificate.public_bytes(serialization.Encoding.PEM))

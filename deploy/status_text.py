@@ -15,6 +15,7 @@ SHOWN_COUNTERS = (
 )
 """Counters of a listener that are shown where they are not zero, and their words."""
 SHOWN_LOSSES = 5
+GB = 1e9
 ANSWERS = {"yes": "yes", "no": "NO", "only_at_end": "only at the end of a connection"}
 """Words for whether a source can answer a port question."""
 
@@ -32,6 +33,7 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
     if status["torn_bytes"]:
         yield f"{status['torn_bytes']} bytes of half-written records were cut off after a crash"
     yield from _listener_lines(status["listeners"])
+    yield from _disk_lines(status["disk"])
     for text in status["warnings"]:
         yield f"warning: {text}"
     yield f"datagrams dropped by the kernel: {status['kernel_drops']}"
@@ -42,6 +44,17 @@ def status_lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"      {alarm['details']}; {alarm['what_to_do']}"
     if not status["alarms"]:
         yield "no alarms"
+
+
+def _disk_lines(disk: dict[str, Any]) -> Iterator[str]:
+    free, total = disk["free_bytes"] / GB, disk["total_bytes"] / GB
+    yield f"disk {disk['used_percent']} % used ({disk['level']}), {free:.1f} of {total:.1f} GB free"
+    if disk["bytes_per_day"] is not None:
+        left = "" if disk["days_left"] is None else f", lasts {disk['days_left']:.0f} days"
+        enough = "" if disk["is_enough"] else "; NOT enough for what has to be kept"
+        yield f"  {disk['bytes_per_day'] / GB:.3f} GB a day{left}{enough}"
+    if disk["days_without_index"]:
+        yield f"  days without index: {', '.join(disk['days_without_index'])}; `phayan reindex` brings them back"
 
 
 def _listener_lines(listeners: dict[str, dict[str, Any]]) -> Iterator[str]:

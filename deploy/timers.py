@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from archive.clock import Clock, SystemClock
 from archive.clock_watch import ClockWatch
 from archive.errors import AskError
 from archive.event_record import encode_event
-from archive.local_rpc import LocalServer
+from archive.local_rpc import LocalServer, call_local
 from archive.run_report import write_run_report
 from archive.spool import SpoolWriter
 from deploy.layout import Appliance
@@ -89,7 +90,8 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
             kind = schedule.due() if verifying is None or not verifying.is_alive() else None
             if kind:
                 # The clock is sampled while a full one runs, which may take long.
-                verifying = threading.Thread(target=_verify, args=(timer, kind), name="verify", daemon=True)
+                given = (timer, kind, appliance.ask_socket)
+                verifying = threading.Thread(target=_verify, args=given, name="verify", daemon=True)
                 verifying.start()
             state: dict[str, Any] = {"next_verification_seconds": round(schedule.seconds_to_full())}
             if watch.last is not None:
@@ -101,8 +103,18 @@ def run_timers(appliance: Appliance, stop: threading.Event) -> None:
         writer.close()
 
 
-def _verify(timer: VerifyTimer, kind: str) -> None:
+def _verify(timer: VerifyTimer, kind: str, ask_socket: Path) -> None:
     _try("verification", lambda: timer.verify("nightly" if kind == "full" else "hourly", quick=kind == "quick"))
+    if kind == "full":
+        # After it: what is purged was verified, and what is found wrong is known before anything goes.
+        _try("retention", lambda: _purge_due(ask_socket))
+
+
+def _purge_due(ask_socket: Path) -> None:
+    try:
+        call_local(ask_socket, "retention_run")
+    except AskError as error:
+        log.info("nothing is purged: %s", error)
 
 
 def _try(what: str, work: Callable[[], Any]) -> None:

@@ -18,6 +18,7 @@ blueprint = Blueprint("packages", __name__)
 REFRESH_SECONDS = 3
 MAX_TITLE_CHARACTERS = 200
 MAX_REASON_CHARACTERS = 500
+MAX_CASE_CHARACTERS = 64
 BUSY_STATES = ("waiting", "building", "signing")
 _ICONS = {"ready": "ok", "failed": "failed"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -38,6 +39,7 @@ def package_create() -> str | tuple[str, int] | AnyResponse:
             **ask_arguments(question),
             title=request.form.get("title", "").strip()[:MAX_TITLE_CHARACTERS],
             reason=request.form.get("reason", "").strip()[:MAX_REASON_CHARACTERS],
+            case=request.form.get("case", "").strip()[:MAX_CASE_CHARACTERS],
         )
     except AskError as error:
         if error.code in ("not_signed_in", "not_running"):
@@ -109,6 +111,7 @@ def _shape(package: dict[str, Any]) -> dict[str, Any]:
         "id": str(package.get("id") or ""),
         "created": package.get("created"),
         "title": package.get("title") or "",
+        "case": str(package.get("case") or ""),
         "question_text": question_text(question) if isinstance(question, dict) else str(question or ""),
         "certainty": package.get("certainty"),
         "state": state,

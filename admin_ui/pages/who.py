@@ -55,7 +55,27 @@ def who_page() -> str | tuple[str, int] | Response:
         if error.code in ("not_signed_in", "not_running"):
             raise
         return render_template("who.html", form=_filled(question), fault=fault_of(error, g.language), answer=None), 400
-    return render_template("who.html", form=_filled(question), fault=None, answer=_shape(result), question=question)
+    return render_template(
+        "who.html", form=_filled(question), fault=None, answer=_shape(result), question=question, **_cases(result)
+    )
+
+
+def _cases(result: dict[str, Any]) -> dict[str, Any]:
+    """Approved cases under which a package can be made, newest first. Without candidates there is nothing to make."""
+    if not result.get("candidates"):
+        return {"cases": [], "one_person": False}
+    try:
+        listed = ask("case_list", state="approved") or {}
+    except AskError as error:
+        if error.code in ("not_signed_in", "not_running"):
+            raise
+        return {"cases": [], "one_person": False}
+    cases = [
+        {"id": str(case["id"]), "text": " · ".join(str(case[name]) for name in ("id", "letter", "title") if case[name])}
+        for case in listed.get("cases") or []
+        if case["ground"]["allows_package"]
+    ]
+    return {"cases": cases, "one_person": bool(listed.get("one_person"))}
 
 
 def _filled(question: dict[str, str]) -> dict[str, str]:

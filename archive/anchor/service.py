@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from archive.anchor.outside_heads import CopySource, HeadSource, WitnessSource, answer_wanted
 from archive.anchor.published import PublishedLog
 from archive.anchor.stamp_queue import StampQueue
+from archive.anchor.stamp_request import StampDesk
 from archive.anchor.store import AnchorStore
 from archive.anchor.target import NS, POLL_SECONDS
 from archive.anchor.witness_feed import WitnessFeed
@@ -72,6 +73,7 @@ class AnchorService:
     authorities: list[StampQueue]
     sources: list[HeadSource]
     clock: Clock
+    stamps: StampDesk | None = None
     _thinned_monotonic_ns: int | None = field(default=None, init=False)
 
     def run(self, stop: threading.Event) -> None:
@@ -83,6 +85,7 @@ class AnchorService:
             for target in targets
         ]
         threads.append(threading.Thread(target=self._answer, args=(stop,), name="heads", daemon=True))
+        threads.append(threading.Thread(target=self._stamp, args=(stop,), name="stamps", daemon=True))
         for thread in threads:
             thread.start()
         while True:
@@ -135,6 +138,13 @@ class AnchorService:
             except OSError as error:
                 log.warning("heads that are wanted cannot be answered: %s", error)
 
+    def _stamp(self, stop: threading.Event) -> None:
+        while self.stamps is not None and not stop.wait(WANTED_SECONDS):
+            try:
+                self.stamps.answer_requests()
+            except OSError as error:
+                log.warning("requests for time stamps cannot be answered: %s", error)
+
 
 def run_target(target: Target, stop: threading.Event) -> None:
     """Call `step` until `stop`. A fault of ours in it is said and costs a pause, not the thread."""
@@ -179,4 +189,5 @@ def make_anchor_service(paths: ArchivePaths, settings: AnchorSettings, clock: Cl
         ],
         sources=head_sources(settings),
         clock=clock,
+        stamps=StampDesk(paths.directory / "stamps", settings.authorities, clock),
     )

@@ -7,12 +7,15 @@ from typing import Any
 
 from archive.ask.alarm_book import AlarmBook
 from archive.ask.audit import Actor, Auditor
+from archive.ask.case_desk import CaseDesk
+from archive.ask.case_handlers import make_case_handlers
 from archive.ask.coverage import Coverage, measure_coverage, oldest_of_former_ns, oldest_unindexed_ns
 from archive.ask.index_check import IndexCheckDesk
 from archive.ask.operators import OperatorError, OperatorStore
-from archive.ask.packages import PackageDesk
+from archive.ask.packages import PackageDesk, PackageRequest
 from archive.ask.record import READ_ATTEMPTS, read_record
 from archive.ask.reindexing import ReindexDesk
+from archive.ask.retention_desk import RetentionDesk
 from archive.ask.search import DEFAULT_LIMIT, MAX_LIMIT, search
 from archive.ask.status import StatusReader
 from archive.ask.who import gather, parse_question
@@ -22,6 +25,7 @@ from archive.attribution.question import Question
 from archive.clock import Clock
 from archive.errors import AskError
 from archive.index.checkpoint import read_checkpoint
+from archive.index.dropped import dropped_intervals
 from archive.index.former_indexing import FormerIndexing
 from archive.index.indexer import Indexer
 from archive.index.logs import ArchiveLogs
@@ -62,6 +66,9 @@ class Desk:
     reindexing: ReindexDesk
     index_check: IndexCheckDesk
     packages: PackageDesk
+    cases: CaseDesk
+    retention: RetentionDesk
+    one_person: bool = False
 
     def coverage(self) -> Coverage:
         """What is indexed by now. A file that leaves the spool meanwhile is in a newer head; then all is read again."""
@@ -77,7 +84,8 @@ class Desk:
                 continue
             if read_checkpoint(self.paths).size == size:
                 until = min(coverage.indexed_until_ns, oldest, oldest_of_former_ns(behind, now))
-                return replace(coverage, indexed_until_ns=until, is_whole=not behind)
+                unindexed = dropped_intervals(self.logs.newest.engine)
+                return replace(coverage, indexed_until_ns=until, is_whole=not behind, unindexed=unindexed)
         raise AskError("the log changes too fast to be read", code="busy")
 
 
@@ -124,19 +132,20 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
 
     def package_create(actor: Actor, arguments: Arguments) -> Any:
         # Parsed before the job begins, so that a bad question is refused at once.
-        _question(desk, arguments)
-        return desk.packages.create(
-            actor,
-            lambda: who(actor, arguments),
-            str(arguments.get("title", ""))[:200],
-            str(arguments.get("reason", ""))[:500],
+        request = PackageRequest(
+            question=_question(desk, arguments),
+            ask_again=lambda: who(actor, arguments),
+            case_id=str(arguments.get("case") or "")[:64],
+            title=str(arguments.get("title", ""))[:200],
+            reason=str(arguments.get("reason", ""))[:500],
         )
+        return desk.packages.create(actor, request)
 
     def package_list(actor: Actor, arguments: Arguments) -> Any:
         return desk.packages.list()
 
     def package_fetch(actor: Actor, arguments: Arguments) -> Any:
-        return desk.packages.fetch(str(arguments.get("id", "")), _whole_number(arguments, "offset", 0))
+        return desk.packages.fetch(actor, str(arguments.get("id", "")), _whole_number(arguments, "offset", 0))
 
     def find(actor: Actor, arguments: Arguments) -> Any:
         now = desk.clock.unix_ns()
@@ -191,6 +200,16 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
     def index_check(actor: Actor, arguments: Arguments) -> Any:
         return desk.index_check.check()
 
+    def retention_plan(actor: Actor, arguments: Arguments) -> Any:
+        return desk.retention.plan()
+
+    def retention_run(actor: Actor, arguments: Arguments) -> Any:
+        return desk.retention.start(actor)
+
+    def retention_progress(peer: Peer, arguments: Arguments) -> Any:
+        desk.auditor.identify(peer, arguments)
+        return desk.retention.progress()
+
     def log_in(peer: Peer, arguments: Arguments) -> Any:
         name = str(arguments.get("name", ""))
         try:
@@ -227,7 +246,8 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
             desk.auditor.record(actor, "setup_link_shown", {})
         return {"secret": secret}
 
-    return {
+    of_cases = make_case_handlers(desk.cases, desk.auditor, desk.operators, one_person=desk.one_person)
+    return of_cases | {
         "who": _audited(desk, "who", who),
         "search": _audited(desk, "search", find),
         "record": _audited(desk, "record", record),
@@ -242,6 +262,9 @@ def make_handlers(desk: Desk) -> dict[str, Handler]:
         "reindex_start": _audited(desk, "reindex_start", reindex_start),
         "reindex_stop": _audited(desk, "reindex_stop", reindex_stop),
         "reindex_progress": reindex_progress,
+        "retention_plan": _audited(desk, "retention_plan", retention_plan),
+        "retention_run": _audited(desk, "retention_run", retention_run),
+        "retention_progress": retention_progress,
         "index_check": _audited(desk, "index_check", index_check),
         "log_in": log_in,
         "log_out": log_out,

@@ -1,17 +1,16 @@
 """Counters, lags, losses and what is wrong: the `status` object of docs/CONTRACT.md."""
 
 import json
-import shutil
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from archive.alarms import ALARMS, DISK_THRESHOLDS_PERCENT, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
+from archive.alarms import ALARMS, INDEX_LAG_SECONDS, SEAL_LAG_SECONDS, Condition
 from archive.ask.exporters import ExporterReader
 from archive.ask.integrity import IntegrityReader
 from archive.ask.listener_status import read_listeners, read_warnings, sum_losses, warning_conditions
 from archive.ask.silence import Silent, SilentSources
+from archive.ask.storage_desk import StorageDesk
 from archive.ask.stream_counts import StreamCount, count_streams
 from archive.clock import Clock
 from archive.index.checkpoint import read_checkpoint, read_checkpoint_note
@@ -41,6 +40,7 @@ class StatusReader:
         indexer: Indexer,
         clock: Clock,
         zone: str,
+        storage: StorageDesk,
         *,
         reader: Engine | None = None,
         former: FormerIndexing | None = None,
@@ -52,6 +52,7 @@ class StatusReader:
         self._indexer = indexer
         self._clock = clock
         self._zone = zone
+        self._storage = storage
         self._started_monotonic = time.monotonic()
         self._sources = SilentSources(self._reader)
         self._silent: list[Silent] = []
@@ -99,7 +100,6 @@ class StatusReader:
         """The part of the object that the metrics are made of as well."""
         streams = self.count_streams()
         checkpoint = read_checkpoint(self._paths)
-        disk = shutil.disk_usage(self._paths.directory)
         totals = self._engine.query(
             "SELECT sum(counters['torn_bytes']) AS torn_bytes, sum(counters['dropped']) AS dropped FROM {db}.leaves"
         )[0]
@@ -123,7 +123,7 @@ class StatusReader:
             "silent_sources": dict(sorted(Counter(silent.listener for silent in self._silent).items())),
             "loss_sums": sum_losses(self._reader, now),
             "integrity": self._integrity.read(processes, now),
-            "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
+            "disk": self._storage.read(),
         }
 
     def read_integrity(self) -> dict[str, Any]:
@@ -192,11 +192,7 @@ class StatusReader:
         for one in self._former.behind if self._former else ():
             if one.problem:
                 found.append(Condition("index_lag", one.log.origin, f"stopped at leaf {one.next_leaf}: {one.problem}"))
-        used = shutil.disk_usage(self._paths.directory)
-        # As `df` counts: blocks that the file system keeps for itself are neither used nor free.
-        percent = 100 * used.used / max(1, used.used + used.free)
-        if percent >= DISK_THRESHOLDS_PERCENT[0]:
-            found.append(Condition("disk_filling", str(_mount(self._paths.directory)), f"{percent:.0f} % used"))
+        found += self._storage.conditions()
         processes = self.read_processes()
         for name, values in processes.items():
             if name in REPORTING and values["age_seconds"] > SILENT_SECONDS:
@@ -232,7 +228,3 @@ class StatusReader:
     def last_verification(self) -> dict[str, Any] | None:
         """The newest indexed result of a verification, with the sealed record that holds it."""
         return self._integrity.last_verification()
-
-
-def _mount(path: Path) -> Path:
-    return path if path.is_mount() or path == path.parent else _mount(path.resolve().parent)

@@ -6,6 +6,9 @@ import io
 import json
 from typing import Any
 
+from archive.package.content import PackageContent, PackageFacts
+from archive.package.names import raw_name
+
 CSV_COLUMNS = {
     "candidate": ("Number of the candidate, from 1", "ลำดับผู้ที่เข้าข่าย"),
     "person": ("Name recorded for the account at that time", "ชื่อบุคคลที่บันทึกไว้กับบัญชีในเวลานั้น"),
@@ -20,7 +23,6 @@ CSV_COLUMNS = {
     "leaf_index": ("Leaf of the log", "ลำดับใบในบันทึก"),
     "row": ("Record within the leaf's chunk, from 0", "ลำดับระเบียนในก้อนข้อมูล นับจาก 0"),
     "raw_file": ("The record's bytes as received", "ไบต์ของระเบียนตามที่ได้รับ"),
-    "chunk_file": ("The chunk the leaf commits to", "ก้อนข้อมูลที่ใบนั้นผูกพัน"),
 }
 
 LIMITS_EN = (
@@ -40,22 +42,13 @@ NO_ANCHOR_EN = (
 NO_ANCHOR_TH = "พยานภายนอก: ไม่มี ผู้ดูแลระบบที่มีกุญแจอาจเขียนข้อมูลใหม่ได้ก่อนส่งมอบ"
 
 
-def raw_name(leaf_index: int, row: int) -> str:
-    """Name of a cited record's bytes in the bag."""
-    return f"data/records/{leaf_index}-{row}.bin"
-
-
-def chunk_name(leaf_index: int) -> str:
-    """Name of a cited chunk in the bag."""
-    return f"data/chunks/{leaf_index}.arrow.zst"
-
-
-def answer_csv(answer: dict[str, Any]) -> bytes:
+def answer_csv(content: PackageContent) -> bytes:
     """One row per step of each candidate; UTF-8 with BOM, as spreadsheets want it."""
     sink = io.StringIO()
     writer = csv.writer(sink)
     writer.writerow(CSV_COLUMNS)
-    for number, candidate in enumerate(answer["candidates"], 1):
+    files = {(record.origin, record.place.leaf, record.place.row): raw_name(record) for record in content.records}
+    for number, candidate in enumerate(content.answer["candidates"], 1):
         for step in candidate["steps"]:
             cited = step["leaf_index"] is not None
             writer.writerow(
@@ -66,8 +59,7 @@ def answer_csv(answer: dict[str, Any]) -> bytes:
                     *(step[name] or "" for name in ("step", "value", "certainty", "why", "from", "to", "log")),
                     step["leaf_index"] if cited else "",
                     step["row"] if cited else "",
-                    raw_name(step["leaf_index"], step["row"]) if cited else "",
-                    chunk_name(step["leaf_index"]) if cited else "",
+                    files[step["log"], step["leaf_index"], step["row"]] if cited else "",
                 ]
             )
     return b"\xef\xbb\xbf" + sink.getvalue().encode()
@@ -82,9 +74,9 @@ def dictionary_csv() -> bytes:
     return b"\xef\xbb\xbf" + sink.getvalue().encode()
 
 
-def answer_text(answer: dict[str, Any], facts: dict[str, str]) -> bytes:
-    """The answer for people, Thai first. `facts` are lines about the making of the package, already in both
-    languages."""
+def answer_text(content: PackageContent) -> bytes:
+    """The answer for people, Thai first."""
+    answer = content.answer
     asked = answer["asked"]
     question = " ".join(
         f"{name}={asked[name]}"
@@ -116,56 +108,35 @@ def answer_text(answer: dict[str, Any], facts: dict[str, str]) -> bytes:
         f"  {loss['from']} - {loss['until']} {loss['listener']} {loss['how']} {loss['count'] or ''}".rstrip()
         for loss in answer["losses"]
     ] or ["  ไม่มี / none recorded"]
-    lines += ["", LIMITS_TH, LIMITS_EN, "", NO_ANCHOR_TH, NO_ANCHOR_EN, ""]
-    lines += [f"{name}: {value}" for name, value in facts.items()]
+    lines += ["", LIMITS_TH, LIMITS_EN, ""]
+    if not content.outside_after:
+        lines += [NO_ANCHOR_TH, NO_ANCHOR_EN, ""]
+    lines += [f"{name}: {value}" for name, value in _fact_lines(content.facts).items()]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _fact_lines(facts: PackageFacts) -> dict[str, str]:
+    case = facts.case
+    approver = str(case.get("approver") or facts.maker)
+    if case.get("one_person", True):
+        approver += " (one-person mode / โหมดผู้ทำคนเดียว)"
+    return {
+        "ชุดที่ / Package": facts.identifier,
+        "สำนวน / Case": str(case.get("id", "")),
+        "เรื่อง / Title": facts.title,
+        "เหตุ / Reason": facts.reason,
+        "ผู้จัดทำ / Made by": facts.maker,
+        "ผู้อนุมัติ / Approved by": approver,
+        "จัดทำเมื่อ / Made at": facts.made_at,
+        "หน่วยงาน / Office": facts.site_name,
+        "ซอฟต์แวร์ / Software": facts.software,
+        "ข้อมูลที่แนบ / Included": (
+            "the cited records alone, each proven under its log's records roots; what stood beside them is withheld / "
+            "เฉพาะระเบียนที่อ้างถึง แต่ละระเบียนพิสูจน์ใต้รากของระเบียน ส่วนข้อมูลข้างเคียงไม่เปิดเผย"
+        ),
+    }
 
 
 def answer_json(answer: dict[str, Any]) -> bytes:
     """The answer as the appliance gave it."""
     return (json.dumps(answer, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
-
-
-VERIFY_TXT = """\
-ตรวจสอบชุดพยานหลักฐานนี้ / How to verify this package
-====================================================
-
-1. Linux (coreutils, openssl) - run inside this folder / สั่งในโฟลเดอร์นี้
-
-   sha256sum -c --quiet manifest-sha256.txt
-   sha256sum -c --quiet tagmanifest-sha256.txt
-   openssl cms -verify -binary -inform DER -in tagmanifest-sha256.txt.p7s \\
-       -content tagmanifest-sha256.txt -certfile data/keys/package.crt \\
-       -CAfile data/keys/package.crt -purpose any -out /dev/null
-   openssl x509 -in data/keys/package.crt -noout -fingerprint -sha256
-
-   The first two print nothing and the third prints "CMS Verification successful" if nothing was changed. Compare the
-   fingerprint with the one the office publishes. / คำสั่งสองบรรทัดแรกต้องไม่แสดงข้อความใด บรรทัดที่สามต้องแสดง
-   "CMS Verification successful" แล้วเทียบลายนิ้วมือของใบรับรองกับที่หน่วยงานประกาศไว้
-
-2. Windows (PowerShell; openssl from Git for Windows)
-
-   Get-Content manifest-sha256.txt, tagmanifest-sha256.txt | ForEach-Object {{
-     $h, $f = $_ -split '  ', 2
-     if ((Get-FileHash -Algorithm SHA256 $f).Hash.ToLower() -ne $h) {{ "CHANGED: $f" }} }}
-   openssl cms -verify -binary -inform DER -in tagmanifest-sha256.txt.p7s -content tagmanifest-sha256.txt `
-     -certfile data/keys/package.crt -CAfile data/keys/package.crt -purpose any -out NUL
-
-3. Everything else (unknown files, checkpoint, proofs, chunks, citations) / ตรวจส่วนที่เหลือทั้งหมด
-
-   python3 verify_package.py .
-
-   It needs Python 3.9 and the package "cryptography". / ต้องมี Python 3.9 และแพ็กเกจ cryptography
-
-What is in here / มีอะไรบ้าง
-   data/answer.txt  the answer in Thai and English / คำตอบ
-   data/answer.csv  one row per step; data/dictionary.csv explains the columns / ตารางคำตอบและคำอธิบายคอลัมน์
-   data/records/    each cited record as it was received / ระเบียนที่อ้างถึงตามที่ได้รับ
-   data/chunks/     the sealed chunks that hold them (zstd, then one Arrow IPC stream) / ก้อนข้อมูลที่ผนึก
-   data/leaves/     the log's leaves that commit to the chunks / ใบของบันทึก
-   data/proofs/     C2SP tlog-proof of each leaf under data/checkpoint / หลักฐานการอยู่ในบันทึก
-   data/keys/       public keys; leaf 0 of the log names both / กุญแจสาธารณะ
-
-   Log / บันทึก: {origin}
-   Certificate SHA-256 / ลายนิ้วมือใบรับรอง: {fingerprint}
-"""

@@ -1,119 +1,96 @@
-"""From an answer to the files of its bag: the cited records, chunks, leaves and proofs, all under one checkpoint."""
+"""From an answer to the files of its bag: records with their units, the logs that prove them, the texts."""
 
-import base64
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from archive.ask.record import format_tlog_proof, prove_leaves
-from archive.chunk import decode_chunk
-from archive.errors import ArchiveIntegrityError, AskError
-from archive.index.leaf_reader import LeafReader
-from archive.index.worker import stored_chunk
-from archive.leaf import decode_leaf
+from archive.anchor.check import AnchorTrust
+from archive.index.logs import ArchiveLogs
+from archive.index.settings import DecodingSettings
 from archive.origin import ArchivePaths
-from archive.package.answer_files import (
-    VERIFY_TXT,
-    answer_csv,
-    answer_json,
-    answer_text,
-    chunk_name,
-    dictionary_csv,
-    raw_name,
-)
 from archive.package.bag import make_bag
-from archive.segment import read_stored_chunk
+from archive.package.content import TEMPLATE, CitedRecord, PackageContent, PackageFacts, Place
+from archive.package.decode_again import Decode
+from archive.package.gather import Gathered, gather_records
+from archive.package.log_files import LogPart, anchors_of, authority_pem, log_part, records_of
+from archive.package.names import capture_name, record_name
+from archive.package.records_csv import records_csv
+from archive.package.source_log import SourceLog
+from archive.package.texts import text_files
+from archive.package.verify_package import AUTHORITIES, CERTIFICATE, RECORDS_CSV, make_capture
+from archive.package.verify_txt import verify_txt
+from archive.reduced_datagram import reduce_datagram
 
-KEY_LEAF = 0
-FORMER_LOG = (
-    "the answer cites records of the earlier log {log}, and a package holds records of the newest log only; show those "
-    "records with their proofs instead / คำตอบอ้างถึงระเบียนของบันทึกชุดก่อน {log} ชุดหลักฐานรวมได้เฉพาะระเบียนของบันทึกชุดปัจจุบัน "
-    "โปรดใช้หน้าระเบียนพร้อมข้อพิสูจน์แทน"
-)
+CLOCK_REACH = 5_000
+"""Leaves around the cited ones among which statements of the clock are looked for: hours of a busy log."""
+DEFAULT_PORTS = {"netflow": 2055, "sflow": 6343}
 
 
 @dataclass(frozen=True)
-class PackageFacts:
-    """Who made a package, why and when; printed on it."""
+class PackageSources:
+    """What a package is made from. `paths` are those of the newest log; `make_decode` gives a decoding process for the
+    time of one package."""
 
-    identifier: str
-    title: str
-    reason: str
-    maker: str
-    made_at: str
-    site_name: str
-    software: str
+    paths: ArchivePaths
+    logs: ArchiveLogs
+    settings: DecodingSettings
+    make_decode: Callable[[], AbstractContextManager[Decode]]
+    trust: AnchorTrust = field(default_factory=AnchorTrust)
 
-    def lines(self) -> dict[str, str]:
+    def source_logs(self) -> dict[str, SourceLog]:
+        """Every log by its origin, the oldest first."""
+        every = (*self.logs.former, self.logs.newest)
         return {
-            "ชุดที่ / Package": self.identifier,
-            "เรื่อง / Title": self.title,
-            "เหตุ / Reason": self.reason,
-            "ผู้จัดทำ / Made by": self.maker,
-            "ผู้อนุมัติ / Approved by": f"{self.maker} (one-person mode / โหมดผู้ทำคนเดียว)",
-            "จัดทำเมื่อ / Made at": self.made_at,
-            "หน่วยงาน / Office": self.site_name,
-            "ซอฟต์แวร์ / Software": self.software,
-            "ข้อมูลที่แนบ / Included": (
-                "the whole chunks that hold the cited records, other records in them included / "
-                "ก้อนข้อมูลทั้งก้อนที่มีระเบียนที่อ้างถึง รวมระเบียนอื่นในก้อนเดียวกัน"
-            ),
+            one.origin: SourceLog(number, one.paths, one.engine, is_newest=one is self.logs.newest)
+            for number, one in enumerate(every, start=1)
         }
 
 
-def refuse_former_logs(origin: str, answer: dict[str, Any]) -> None:
-    """All of a package is proven under one checkpoint. Raises AskError `former_log` for a record of another log."""
-    steps = [step for candidate in answer["candidates"] for step in candidate["steps"]]
-    if others := sorted({str(one.get("log") or origin) for one in [*steps, *answer["losses"]]} - {origin}):
-        raise AskError(FORMER_LOG.format(log=others[0]), code="former_log")
+@dataclass(frozen=True)
+class BuiltPackage:
+    """Every file of the bag but the signature, and what it was made from."""
+
+    bag: dict[str, bytes]
+    content: PackageContent
 
 
-def cited_records(answer: dict[str, Any]) -> list[tuple[int, int]]:
-    """(leaf, row) of every record the answer cites, losses included, each once, in order."""
-    steps = [step for candidate in answer["candidates"] for step in candidate["steps"]]
-    places = {(s["leaf_index"], s["row"]) for s in [*steps, *answer["losses"]] if s["leaf_index"] is not None}
-    return sorted(places)
+def gather(sources: PackageSources, answer: dict) -> Gathered:
+    """The records of an answer. Raises as gather_records does."""
+    with sources.make_decode() as decode:
+        return gather_records(sources.source_logs(), answer, decode, sources.settings)
 
 
-def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) -> dict[str, bytes]:
-    """Every file but the signature. Raises ArchiveIntegrityError when a chunk is not what its leaf says, AskError
-    `former_log`."""
-    answer = _with_records_at_hand(paths, answer)
-    refuse_former_logs(paths.origin(), answer)
-    cited = cited_records(answer)
-    leaves = sorted({KEY_LEAF, *(leaf for leaf, _ in cited)})
-    proofs = prove_leaves(paths, leaves)
-    payload: dict[str, bytes] = {}
-    tables = {}
-    for index in leaves:
-        proof = proofs[index]
-        payload[f"data/leaves/{index}.json"] = proof["leaf"].encode()
-        payload[f"data/proofs/{index}.tlog-proof"] = format_tlog_proof(proof).encode()
-        leaf = decode_leaf(proof["leaf"].encode())
-        if "segment" in leaf:
-            stored = read_stored_chunk(paths.segments, stored_chunk(leaf))
-            payload[chunk_name(index)] = stored
-            tables[index] = decode_chunk(stored)
-    for index, row in cited:
-        if index not in tables or not 0 <= row < tables[index].num_rows:
-            raise ArchiveIntegrityError(f"leaf {index} has no record {row}", code="cited_record_missing")
-        payload[raw_name(index, row)] = tables[index].column("payload")[row].as_py()
-    certificate = (paths.log / "package.crt").read_bytes()
-    fingerprint = x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
-    payload |= {
-        "data/answer.csv": answer_csv(answer),
-        "data/answer.json": answer_json(answer),
-        "data/answer.txt": answer_text(answer, facts.lines()),
-        "data/dictionary.csv": dictionary_csv(),
-        "data/checkpoint": proofs[KEY_LEAF]["checkpoint"].encode(),
-        "data/keys/log.vkey": (paths.log / "key.vkey").read_bytes(),
-        "data/keys/package.crt": certificate,
-    }
+def build_package(sources: PackageSources, answer: dict, facts: PackageFacts) -> BuiltPackage:
+    """Every file but the signature. Raises AskError `answer_disagrees`, `record_gone`, ArchiveError `no_records_root`,
+    ArchiveIntegrityError where evidence does not hold."""
+    gathered = gather(sources, answer)
+    logs = list(sources.source_logs().values())
+    oldest = min((record.place.log for record in gathered.records), default=len(logs))
+    parts = [
+        log_part(
+            log,
+            anchors_of(sources.paths, log),
+            records_of(gathered.records, log),
+            sources.trust,
+            following=logs[log.number] if log.number < len(logs) else None,
+        )
+        for log in logs[oldest - 1 :]
+    ]
+    certificate = (sources.paths.log / "package.crt").read_bytes()
+    content = _content(gathered, parts, logs, facts, certificate)
+    payload = _raw_files(gathered.records)
+    for part in parts:
+        payload |= part.files
+    payload |= text_files(content)
+    payload |= {RECORDS_CSV: records_csv(gathered.records, facts.zone), CERTIFICATE: certificate}
+    if sources.trust.authorities:
+        payload[AUTHORITIES] = b"".join(authority_pem(one) for one in sources.trust.authorities)
     tags = {
-        "VERIFY.txt": VERIFY_TXT.format(origin=paths.origin(), fingerprint=fingerprint).encode(),
+        "VERIFY.txt": verify_txt(content, has_authorities=bool(sources.trust.authorities)).encode(),
         "verify_package.py": (Path(__file__).parent / "verify_package.py").read_bytes(),
     }
     info = {
@@ -123,35 +100,62 @@ def build_bag(paths: ArchivePaths, answer: dict[str, Any], facts: PackageFacts) 
         "External-Description": facts.title or "answer to an attribution question",
         "Bag-Software-Agent": facts.software,
     }
-    return make_bag(payload, tags, {name: _one_line(value) for name, value in info.items()})
+    bag = make_bag(payload, tags, {name: " ".join(value.split()) for name, value in info.items()})
+    return BuiltPackage(bag, content)
 
 
-def _with_records_at_hand(paths: ArchivePaths, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, with the record that carries an original in its place where the original's segment is gone or
-    lies in an earlier log."""
-    leaves, origin = LeafReader(paths), paths.origin()
+def _content(
+    gathered: Gathered, parts: list[LogPart], logs: list[SourceLog], facts: PackageFacts, certificate: bytes
+) -> PackageContent:
+    clock = []
+    for log in logs:
+        leaves = [record.place.leaf for record in gathered.records if record.place.log == log.number]
+        if leaves:
+            found = dict(log.clock_leaves_around(min(leaves), max(leaves), CLOCK_REACH))
+            clock += [{"log": log.number, "leaf": index, **leaf} for index, leaf in sorted(found.items())]
+    fingerprint = x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
+    return PackageContent(
+        facts=facts,
+        answer=gathered.answer,
+        records=gathered.records,
+        logs=[part.facts for part in parts],
+        zones=gathered.zones,
+        losses=gathered.answer["losses"],
+        clock=clock,
+        outside_before=[one for part in parts for one in part.before],
+        outside_after=[one for part in parts for one in part.after],
+        certificate_sha256=fingerprint,
+        versions={"software": facts.software},
+        withheld=dict(gathered.withheld),
+    )
 
-    def at_hand(step: dict[str, Any]) -> dict[str, Any]:
-        carried = step.get("carried_leaf_index")
-        if carried is None or (step.get("carried_log") or origin) != origin:
-            return step
-        is_own = (step.get("log") or origin) == origin
-        if is_own and (paths.segments / leaves.leaf(step["leaf_index"])["segment"]).exists():
-            return step
-        return {**step, "log": origin, "leaf_index": carried, "row": step["carried_row"]}
 
-    candidates = [{**one, "steps": [at_hand(step) for step in one["steps"]]} for one in answer["candidates"]]
-    return {**answer, "candidates": candidates}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def encode_request(tag_manifest: bytes, leaf_index: int, row: int) -> dict[str, Any]:
-    """Arguments of the sealer's `sign_package`: what to sign, and the sealed approval for it."""
-    return {
-        "tag_manifest_base64": base64.b64encode(tag_manifest).decode(),
-        "approval_leaf_index": leaf_index,
-        "approval_row": row,
+def _raw_files(records: list[CitedRecord]) -> dict[str, bytes]:
+    """Each record with all its units that are in the package, whoever needs them."""
+    pieces: dict[Place, dict[int, bytes]] = {}
+    for record in records:
+        pieces.setdefault(record.place, {}).update((unit.offset, unit.data) for unit in record.units)
+    payloads = {place: sorted(found.items()) for place, found in pieces.items() if found}
+    datagrams = {
+        record.place: reduce_datagram(payloads[record.place])
+        for record in records
+        if record.is_datagram and record.units
     }
+    files: dict[str, bytes] = {}
+    for record in records:
+        if not record.units or record.role == TEMPLATE:
+            continue
+        if record.is_datagram:
+            taught = [one for one in records if one.role == TEMPLATE and one.template_for == record.place]
+            packets = {one.place: _packet(one, datagrams[one.place]) for one in (*taught, record)}
+            files[capture_name(record.place)] = make_capture(packets.values())
+        else:
+            files[record_name(record.place)] = b"".join(data for _, data in payloads[record.place])
+    return files
+
+
+def _packet(record: CitedRecord, payload: bytes) -> tuple[int, bytes, int, int, bytes]:
+    kind, _, place = record.listener.partition("/")
+    number = place.rpartition("-")[2]
+    port = int(number) if number.isdigit() and int(number) <= 65_535 else DEFAULT_PORTS.get(kind, 2055)
+    return record.received_unix_ns, record.source_address, record.source_port, port, payload

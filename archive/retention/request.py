@@ -16,6 +16,7 @@ from archive.schema import SCHEMAS
 
 SUFFIX = ".request"
 MAX_REQUEST_BYTES = 512 * 1024 * 1024
+PLACE = "place"
 _UNITS = pa.schema([("leaf", pa.uint64()), ("row", pa.uint32()), ("offset", pa.uint32())])
 
 
@@ -26,7 +27,8 @@ def _none(kind: type) -> np.ndarray:
 @dataclass(frozen=True)
 class PurgeRequest:
     """Of `day`, YYYYMMDD: `holds`, ids in force; the units that stay, `leaf` uint64, `row` and `offset` uint32 [units],
-    in no order and once each; `rows`, those of each table (types of archive.schema) that were made from them."""
+    in no order and once each; `rows`, those of each table (types of archive.schema, and `place`) that were read from
+    them."""
 
     day: str
     holds: tuple[str, ...] = ()
@@ -36,11 +38,23 @@ class PurgeRequest:
     rows: dict[str, pa.Table] = field(default_factory=dict)
 
 
+def rows_schema(table: str) -> pa.Schema:
+    """Columns of a table, and `place`, the offset in its record of the unit that a row was read from."""
+    return SCHEMAS[table].append(pa.field(PLACE, pa.uint32(), nullable=False))
+
+
+def _placed(table: str, rows: pa.Table) -> pa.Table:
+    """Rows without places are of whole records."""
+    if PLACE not in rows.column_names:
+        rows = rows.append_column(PLACE, pa.array(np.zeros(len(rows), np.uint32)))
+    return rows.cast(rows_schema(table))
+
+
 def encode_request(request: PurgeRequest) -> bytes:
     """The bytes of a request file."""
     units = pa.table([pa.array(column) for column in (request.leaf, request.row, request.offset)], schema=_UNITS)
     head = {TABLE: b"", b"day": request.day.encode(), b"holds": json.dumps(sorted(request.holds)).encode()}
-    rows = [({TABLE: name.encode()}, table.cast(SCHEMAS[name])) for name, table in sorted(request.rows.items())]
+    rows = [({TABLE: name.encode()}, _placed(name, table)) for name, table in sorted(request.rows.items())]
     return encode_frame(encode_tables([(head, units), *rows]))
 
 
@@ -70,7 +84,7 @@ def _rows(streams: list[tuple[dict[bytes, bytes], pa.Table]]) -> dict[str, pa.Ta
     rows: dict[str, pa.Table] = {}
     for metadata, table in streams:
         name = metadata.get(TABLE, b"").decode("ascii", "replace")
-        if name in rows or name in LONG_LIVED_TABLES or name not in SCHEMAS or table.schema != SCHEMAS[name]:
+        if name in rows or name in LONG_LIVED_TABLES or name not in SCHEMAS or table.schema != rows_schema(name):
             raise ArchiveFormatError(f"rows of a purge request are of no table that a purge takes from: {name}")
         rows[name] = table
     return rows

@@ -11,6 +11,7 @@ from archive.retention.held_file import HELD_FOLDER
 from archive.retention.purge_leaf import PurgeLeaf
 from archive.sealing.record_roots import SALT_KEY_FILE, UNITS_SUFFIX
 from archive.segment import PURGED_SUFFIX, first_number, segment_numbers
+from archive.storage.second_disk import remove_day_folder
 
 
 def bar_folder(paths: ArchivePaths, folder: str, next_number: int) -> None:
@@ -48,8 +49,7 @@ def _remove_rest(directory: Path, is_repeated: bool) -> Iterator[Path]:
     if not late:
         for path in directory.iterdir():
             yield _remove(path)
-        os.rmdir(directory)
-        sync_directory(directory.parent)
+        remove_day_folder(directory)
         yield directory
 
 

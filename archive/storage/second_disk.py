@@ -23,11 +23,12 @@ class SecondDiskError(ArchiveError):
     code = "second_disk"
 
 
-def movable_days(segments: Path, before_day: str) -> list[Path]:
-    """Folders `<stream>/<day>` of days before `before_day` that are not moved yet, oldest first."""
+def movable_days(segments: Path, before_day: str, since_day: str = "") -> list[Path]:
+    """Folders `<stream>/<day>` of days from `since_day` to the one before `before_day` that are not moved yet, oldest
+    first."""
     folders = (path for path in segments.glob("*/[0-9]*") if path.name.isdecimal() and len(path.name) == 8)
     return sorted(
-        (path for path in folders if path.name < before_day and path.is_dir() and not path.is_symlink()),
+        (path for path in folders if since_day <= path.name < before_day and path.is_dir() and not path.is_symlink()),
         key=lambda path: (path.name, path.parent.name),
     )
 
@@ -48,6 +49,9 @@ def move_day(folder: Path, second: Path) -> int:
         shutil.rmtree(target)
     os.rename(part, target)
     sync_directory(target.parent)
+    if _sizes(folder) != _sizes(target):
+        shutil.rmtree(target)
+        raise SecondDiskError(f"{folder} has changed while it was copied")
     link = folder.with_name(folder.name + LINK_SUFFIX)
     link.unlink(missing_ok=True)
     link.symlink_to(target)
@@ -79,6 +83,10 @@ def remove_day_folder(folder: Path) -> None:
     else:
         os.rmdir(folder)
     sync_directory(folder.parent)
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in folder.iterdir()}
 
 
 def _copy(source: Path, target: Path) -> int:

@@ -18,6 +18,7 @@ def run_collector_process(appliance: Appliance, stop: threading.Event) -> None:
             run_directory=appliance.paths.run,
             listeners=wanted,
             close_after_seconds=config.archive.spool_close_seconds,
+            reserve_bytes=config.storage.reserve_bytes,
             tls=syslog_tls_files(
                 config.syslog,
                 appliance.directory / "collector",

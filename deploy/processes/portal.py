@@ -25,6 +25,8 @@ def portal_settings(appliance: Appliance) -> PortalSettings:
         retention_days=config.archive.retention_days,
         directory=directory_settings(appliance),
         close_after_seconds=config.archive.spool_close_seconds,
+        reserve_bytes=config.storage.reserve_bytes,
+        counts_when_full=config.storage.when_reserve_ends == "count",
     )
 
 

@@ -35,6 +35,8 @@ def run_radius_process(appliance: Appliance, stop: threading.Event) -> None:
             run_directory=appliance.paths.run,
             directory=directory_settings(appliance),
             close_after_seconds=appliance.config.archive.spool_close_seconds,
+            reserve_bytes=appliance.config.storage.reserve_bytes,
+            counts_when_full=appliance.config.storage.when_reserve_ends == "count",
         ),
         stop,
     )

@@ -19,5 +19,7 @@ def run_sealer_process(appliance: Appliance, stop: threading.Event) -> None:
         trust_of(appliance),
         has_outside_heads=bool(config.anchors.witness or config.anchors.copies),
         retention_days=config.archive.retention_days,
+        second_directory=appliance.configured_file(config.storage.second_directory),
+        reserve_bytes=config.storage.reserve_bytes,
     )
     run_sealer(appliance.paths, settings, stop)

@@ -127,6 +127,8 @@ class FakeAsk:
     last_verification: dict[str, Any] | None = None
     failure: AskError | None = None
     without_packages: bool = False
+    has_cases: bool = True
+    one_person: bool = False
     candidates: int = 1
     payload: bytes = b"<134>hello"
     package_states: list[str] = field(default_factory=lambda: ["ready"])
@@ -315,6 +317,14 @@ class FakeAsk:
                 for number, state in enumerate(self.package_states)
             ]
         }
+
+    def do_case_list(self, arguments: dict[str, Any]) -> Any:
+        def case(number: int, allows: bool) -> dict[str, Any]:
+            ground = {"code": "order", "en": self.text, "th": self.text, "allows_package": allows}
+            return {"id": f"case-2026-000{number}", "letter": "12/2569", "title": self.text, "ground": ground}
+
+        cases = [case(2, allows=True), case(1, allows=False)] if self.has_cases else []
+        return {"format": 1, "one_person": self.one_person, "cases": cases}
 
     def do_package_create(self, arguments: dict[str, Any]) -> Any:
         return {"id": "p9"}

@@ -250,13 +250,32 @@ def test_a_package_is_made_from_the_question(pages: Pages) -> None:
     answer = pages.post(
         "/packages",
         {"address": "203.0.113.1", "port": "50000", "at": "2026-11-20T08:01:12+07:00", "tolerance_seconds": "30"}
-        | {"reason": "letter 12", "title": "12/2569"},
+        | {"reason": "letter 12", "title": "12/2569", "case": "case-2026-0002"},
     )
     assert answer.location == "/packages?created=p9"
     (asked,) = pages.ask.asked("package_create")
     assert asked["reason"] == "letter 12"
     assert asked["tolerance_seconds"] == 30
     assert asked["title"] == "12/2569"
+    assert asked["case"] == "case-2026-0002"
+
+
+def test_a_package_needs_one_of_the_approved_cases(make_pages: MakePages) -> None:
+    address = "/who?address=203.0.113.1&port=50000&at=2026-11-20T08%3A01%3A12.000000000%2B07%3A00"
+    pages = make_pages()
+    pages.sign_in()
+    text = pages.get(address).text
+    assert '<select name="case" required>' in text
+    assert '<option value="case-2026-0002">case-2026-0002 · 12/2569 · plain</option>' in text
+    assert "case-2026-0001" not in text, "its ground allows no package"
+    assert pages.ask.asked("case_list")[0]["state"] == "approved"
+    assert "โหมดผู้ปฏิบัติงานคนเดียว" not in text
+    pages.ask.one_person = True
+    assert "โหมดผู้ปฏิบัติงานคนเดียว" in pages.get(address).text
+    pages.ask.has_cases = False
+    text = pages.get(address).text
+    assert 'name="case"' not in text
+    assert "ยังไม่มีเรื่องที่อนุมัติแล้ว" in text
 
 
 def test_packages_in_progress_renew_the_page(make_pages: MakePages) -> None:

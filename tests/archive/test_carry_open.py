@@ -19,8 +19,6 @@ from archive.attribution.answer import answer
 from archive.attribution.question import Question
 from archive.event_record import encode_event
 from archive.index.engine import IndexUnavailableError
-from archive.package.answer_files import raw_name
-from archive.package.builder import PackageFacts, build_bag
 from archive.segment import utc_day
 from authgw.session_events import encode_session_event
 from tests.fault.load import accounting_request
@@ -295,24 +293,6 @@ def test_a_reindex_gives_the_same_rows_and_without_the_first_day_the_same_answer
     days.reindex()
     assert days.log.rows("nat", where="event = 'open'") == []
     assert days.who(at_ns) == before
-
-
-def test_a_package_holds_the_original_and_the_carry_where_that_is_gone(days: Days) -> None:
-    first = days.day
-    leaf = days.nat(made.CREATE)
-    for _ in range(3):
-        days.next_day()
-    found = days.who(days.now_ns)
-    step = public_step(found)
-    facts = PackageFacts("1", "t", "r", "m", "2026-11-21", "Office", "phayan")
-    carried = raw_name(step["carried_leaf_index"], step["carried_row"])
-    bag = build_bag(days.log.paths, found, facts)
-    assert raw_name(leaf, FIRST_ROW) in bag
-    assert carried not in bag
-    shutil.rmtree(days.log.paths.segments / "collector" / first)
-    bag = build_bag(days.log.paths, found, facts)
-    item = json.loads(bag[carried])
-    assert (item["what"], item["values"]["opened_leaf"], item["values"]["opened_row"]) == ("nat", leaf, FIRST_ROW)
 
 
 def test_a_reindex_writes_no_carry_again(days: Days) -> None:

@@ -19,7 +19,6 @@ from archive.leaf import decode_leaf
 from archive.merkle import leaf_hash, verify_inclusion
 from archive.note import open_checkpoint, parse_verifier_key
 from archive.origin import ArchivePaths
-from archive.package.builder import PackageFacts, build_bag
 from archive.segment import utc_day
 from archive.succession import former_folders
 from archive.time_text import format_iso
@@ -29,7 +28,6 @@ OUTSIDE, INSIDE, OTHER, PORT = "203.0.113.5", "10.0.0.7", "10.0.0.8", 40_000
 NS = 10**9
 FIRST_ROW = 1
 """Row 0 of a file is the start of its writer."""
-FACTS = PackageFacts("2026-11-20-000000", "title", "reason", "maker", "2026-11-20T00:00:00+07:00", "Office", "phayan")
 
 
 class Logs(AskDesk):
@@ -62,8 +60,9 @@ class Logs(AskDesk):
         self.open(self.log)
 
     def stop(self) -> None:
-        self.log.writers.remove(self.audit_writer)
-        self.audit_writer.close()
+        for writer in (self.audit_writer, self.cases_writer):
+            self.log.writers.remove(writer)
+            writer.close()
         self.operators._database.close()
 
     def line(self, text: str) -> int:
@@ -156,7 +155,8 @@ def test_rows_of_one_moment_are_in_the_order_of_their_logs(logs: Logs) -> None:
 
 
 def test_records_of_equal_numbers_are_not_confused(logs: Logs) -> None:
-    logs.line("so that both logs have as many leaves before")
+    for stream in ("audit", "cases"):
+        logs.line(f"so that both logs have as many leaves before: the writer of {stream} ends")
     leaf = logs.login("open", "somchai", INSIDE)
     first = logs.origin
     logs.change_key()
@@ -183,7 +183,8 @@ def test_sessions_of_equal_numbers_without_a_key_of_their_own_are_two(logs: Logs
 
 
 def test_a_record_is_proven_under_its_own_logs_last_checkpoint(logs: Logs) -> None:
-    logs.line("earlier")
+    for text in ("earlier", "early"):
+        logs.line(text)
     leaf = logs.line("before")
     first = logs.origin
     logs.change_key()
@@ -346,31 +347,6 @@ def test_an_earlier_log_that_cannot_be_read_stops_nothing_else(logs: Logs, monke
     logs.restart()
     logs.catch_up()
     assert [text for text, _ in logs.messages()] == ["newer", "new", "old"]
-
-
-def test_a_package_is_refused_where_the_answer_cites_an_earlier_log(logs: Logs) -> None:
-    logs.login("open")
-    logs.nat(made.CREATE)
-    logs.change_key()
-    logs.nat(made.DELETE)
-    answer = logs.who(logs.now_ns - 5 * NS)
-    assert answer["candidates"]
-    with pytest.raises(AskError, match="earlier log") as caught:
-        build_bag(logs.log.paths, answer, FACTS)
-    assert caught.value.code == "former_log"
-
-
-def test_a_package_holds_the_carry_where_the_new_log_has_one(days: Logs) -> None:
-    days.login("open")
-    days.nat(made.CREATE)
-    days.next_day()
-    days.change_key()
-    days.line("begin")
-    days.next_day()
-    answer = days.who(days.now_ns)
-    assert step_of(answer)["carried_log"] == days.origin
-    bag = build_bag(days.log.paths, answer, FACTS)
-    assert f"data/leaves/{step_of(answer)['carried_leaf_index']}.json" in bag
 
 
 def test_alarms_and_losses_of_the_earlier_log_still_stand(logs: Logs) -> None:

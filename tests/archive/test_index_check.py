@@ -14,6 +14,7 @@ from netflow_datagrams import data, template
 
 import archive.index.check_counts as check_counts
 import archive.index.check_queries as check_queries
+from archive.cases.events import CaseEvent, encode_case_event
 from archive.errors import AskError
 from archive.event_record import encode_event
 from archive.index.check_content import SampleSizes
@@ -45,6 +46,8 @@ def fill(log: IndexedLog, days: int = 2) -> None:
     log.receive("portal", ("identity/accounts", encode_event("account_created", at, {"account": "somchai"})))
     loss = {"from_unix_ns": str(at - 10), "to_unix_ns": str(at), "listener": SYSLOG, "how": "udp_memory", "count": 7}
     log.receive("collector", ("loss", encode_event("loss", at, loss)), CONNTRACK, LINE)
+    confirmed = CaseEvent(1, "clock_confirmed", at, "", "", "malee", "administrator", {"reason": "looked"})
+    log.receive("cases", ("cases", encode_case_event(confirmed)))
     log.receive("audit", ("audit", encode_event("who", at, {"actor": "malee", "reason": "letter 1/2569"})))
     log.restart_indexer()
     log.receive("collector", (NETFLOW, data(seconds(log), 900, FLOW, FLOW)), LINE)
@@ -191,6 +194,7 @@ def test_a_changed_column_is_found(forged: IndexedLog) -> None:
         "audit": "reason = ''",
         "events": "log = 'phayan.test/other'",
         "identity": "person = 'somsri'",
+        "cases": "actor = 'somsri'",
     }
     assert changes.keys() == set(TABLES)
     expected = set()
@@ -390,7 +394,15 @@ def test_a_decoder_that_says_other_than_the_index_is_told(filled: IndexedLog, mo
 
 def test_every_finding_has_words_in_both_languages() -> None:
     for english, thai in SAID.values():
-        values = {"table": "logs", "leaf_index": 7, "rows": "1 row", "count": 1, "without": 2, "names": "records", "day": "20261118"}
+        values = {
+            "table": "logs",
+            "leaf_index": 7,
+            "rows": "1 row",
+            "count": 1,
+            "without": 2,
+            "names": "records",
+            "day": "20261118",
+        }
         assert "7" in english.format(**values)
         assert "7" in thai.format(**values)
 

@@ -4,34 +4,36 @@ import base64
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ask_desk import ZONE, AskDesk
+from ask_desk import AskDesk
 
 import archive.ask.packages as packages
 from archive.ask.audit import Actor
-from archive.ask.packages import PackageDesk
+from archive.ask.packages import PackageDesk, PackageRequest
+from archive.attribution.question import Question
 from archive.errors import AskError
 from archive.local_rpc import LocalServer, call_local
 from archive.package.signer import APPROVAL_EVENT, sign_package
 
+CASE = "case-2026-0001"
 WRONG_VALUES: list[Any] = [
     -1, 10**30, 1.5, "x", "²", "", None, True, [], {}, ["a"], "../../etc/passwd", "a\u0000b", "9" * 400, "-999999d",
     "0001-01-01", "2399-12-31", "é" * 300,
 ]  # fmt: skip
 REFUSALS = {
     "bad_question", "bad_request", "bad_time", "bad_query", "bad_address", "bad_port", "no_such_package",
-    "no_such_record", "reason_missing", "busy", "archive_format", "too_wide",
+    "no_such_record", "reason_missing", "busy", "archive_format", "too_wide", "no_case", "no_such_case",
 }  # fmt: skip
 ARGUMENTS = {
     "who": ("address", "port", "protocol", "to", "at", "tolerance_seconds", "realm", "reason"),
     "search": ("query", "since", "until", "limit", "reason"),
     "record": ("leaf_index", "row", "reason"),
     "package_fetch": ("id", "offset"),
-    "package_create": ("address", "port", "at", "title"),
+    "package_create": ("address", "port", "at", "title", "case"),
 }
 SOUND: dict[str, dict[str, Any]] = {
     "who": {"address": "203.0.113.5"},
@@ -99,7 +101,32 @@ def test_a_package_is_named_by_its_number_only(shared: AskDesk, name: str) -> No
 
 
 def _package_desk(desk: AskDesk) -> PackageDesk:
-    return PackageDesk(desk.log.paths, desk.log.engine, desk.desk.auditor, desk.log.clock, ZONE, "Office", "phayan")
+    return desk.open_packages(desk.desk.auditor, FakeCases())
+
+
+class FakeCases:
+    """A desk of cases that allows `case-2026-0001` everything and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.packages: list[tuple[str, str, str, dict[str, int]]] = []
+        self.downloads: list[str] = []
+
+    def check_export(self, actor: Actor, case_id: str, question: Question) -> dict[str, Any]:
+        if case_id != CASE:
+            raise AskError(f"there is no case {case_id}", code="no_such_case")
+        return {"id": case_id, "one_person": False, "approver": "prasit"}
+
+    def record_package(
+        self, actor: Actor, case_id: str, package_id: str, sha256: str, counts: Mapping[str, int]
+    ) -> None:
+        self.packages.append((case_id, package_id, sha256, dict(counts)))
+
+    def record_download(self, actor: Actor, package_id: str, **values: Any) -> None:
+        self.downloads.append(package_id)
+
+
+def _request(answer: Callable[[], dict[str, Any]], reason: str = "letter 1/2569", case: str = CASE) -> PackageRequest:
+    return PackageRequest(Question(at_unix_ns=10**18, address=bytes(16)), answer, case, "title", reason)
 
 
 def test_a_job_that_a_restart_cut_off_is_shown_as_failed(shared: AskDesk) -> None:
@@ -111,7 +138,7 @@ def test_a_job_that_a_restart_cut_off_is_shown_as_failed(shared: AskDesk) -> Non
 
     actor = Actor("malee", "auditor")
     first = _package_desk(shared)
-    identifier = first.create(actor, answer, "title", "letter 1/2569")["id"]
+    identifier = first.create(actor, _request(answer))["id"]
     record = shared.log.paths.directory / "packages" / f"{identifier}.json"
     for _ in range(200):
         if record.exists():
@@ -122,8 +149,17 @@ def test_a_job_that_a_restart_cut_off_is_shown_as_failed(shared: AskDesk) -> Non
     assert after_restart[identifier]["message"]
     assert {job["id"]: job for job in first.list()["packages"]}[identifier]["state"] == "building"
     with pytest.raises(AskError):
-        first.fetch(identifier, 0)
+        first.fetch(actor, identifier, 0)
     go_on.set()
+
+
+def test_a_package_needs_a_case_that_allows_it_and_a_reason(shared: AskDesk) -> None:
+    desk, actor = _package_desk(shared), Actor("malee", "auditor")
+    refused = (({"case": ""}, "no_case"), ({"case": "x"}, "no_such_case"), ({"reason": " "}, "reason_missing"))
+    for changed, code in refused:
+        with pytest.raises(AskError) as caught:
+            desk.create(actor, _request(dict, **changed))
+        assert caught.value.code == code
 
 
 def test_only_a_few_packages_are_made_at_a_time(shared: AskDesk) -> None:
@@ -136,9 +172,9 @@ def test_only_a_few_packages_are_made_at_a_time(shared: AskDesk) -> None:
     desk = _package_desk(shared)
     actor = Actor("malee", "auditor")
     for _ in range(packages.MAX_BUILDING):
-        desk.create(actor, answer, "", "letter")
+        desk.create(actor, _request(answer))
     with pytest.raises(AskError) as caught:
-        desk.create(actor, answer, "", "letter")
+        desk.create(actor, _request(answer))
     assert caught.value.code == "busy"
     go_on.set()
 

@@ -1,27 +1,27 @@
 """What `status` counts while files are closed, sealed, published and indexed: three states, each within the one before,
 none ever less than it was."""
 
+import os
 import threading
 import time
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from indexed_log import IndexedLog
+from storage_of import storage_of
 
-import archive.ask.status as status
 import archive.spool as spool
+import archive.storage.watch as watch
 from archive.ask.status import SILENT_SECONDS, StatusReader
 
 SECONDS = 6.0
-_Usage = namedtuple("_Usage", "total used free")
 STREAM = "collector"
 
 
 def test_counts_never_fall_and_hold_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "CLOSE_AT_BYTES", 3000)
     log = IndexedLog.make(tmp_path)
-    reader = StatusReader(log.paths, log.engine, log.indexer, log.clock, "Asia/Bangkok")
+    reader = StatusReader(log.paths, log.engine, log.indexer, log.clock, "Asia/Bangkok", storage_of(log))
     stop = threading.Event()
     failures: list[BaseException] = []
 
@@ -67,16 +67,17 @@ def test_counts_never_fall_and_hold_each_other(tmp_path: Path, monkeypatch: pyte
 def test_a_disk_is_as_full_as_df_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that keeps blocks for itself is not fuller for it."""
     log = IndexedLog.make(tmp_path)
-    reader = StatusReader(log.paths, log.engine, log.indexer, log.clock, "Asia/Bangkok")
-    for used, free, alarmed in ((26, 77, False), (70, 30, True)):
-        monkeypatch.setattr(status.shutil, "disk_usage", lambda _, u=used, f=free: _Usage(252, u, f))
-        assert ("disk_filling" in [c.code for c in reader.conditions()]) == alarmed
+    writer = log.writer("audit")
+    for used, free, level in ((26, 77, "normal"), (71, 30, "filling")):
+        found = os.statvfs_result((1, 1, 252, 252 - used, free, 1, 1, 1, 0, 255))
+        monkeypatch.setattr(watch.os, "statvfs", lambda _, one=found: one)
+        assert storage_of(log, reserve_bytes=0, writer=writer).read()["level"] == level
     log.close()
 
 
 def test_a_process_that_never_reported_is_down(tmp_path: Path) -> None:
     log = IndexedLog.make(tmp_path)
-    reader = StatusReader(log.paths, log.engine, log.indexer, log.clock, "Asia/Bangkok")
+    reader = StatusReader(log.paths, log.engine, log.indexer, log.clock, "Asia/Bangkok", storage_of(log))
     assert [c for c in reader.conditions() if c.code == "process_down"] == []
     reader._started_monotonic -= SILENT_SECONDS + 1
     assert "radius" in [c.source for c in reader.conditions() if c.code == "process_down"]

@@ -9,12 +9,17 @@ COUNTERS = {
     "malformed_frames": 7, "failed_handshakes": 8, "unwritten_records": 9, "receive_errors": 10, "connections": 12,
 }  # fmt: skip
 
+DISK = {
+    "total_bytes": 10**12, "free_bytes": 4 * 10**11, "used_percent": 61.0, "level": "normal",
+    "bytes_per_day": 2 * 10**9, "days_left": 199.6, "is_enough": True, "days_without_index": [],
+}  # fmt: skip
+
 
 def status(**changes: Any) -> dict[str, Any]:
     return {
         "log": "x", "tree_size": 9, "demo": False, "received": 3, "sealed": 2, "indexed": 1, "streams": {},
         "seal_lag_seconds": 1.5, "index_lag_seconds": 0.2, "index_lag_leaves": 4, "torn_bytes": 0, "kernel_drops": 3,
-        "listeners": {}, "warnings": [], "loss_sums": [], "losses": [], "alarms": [], **changes,
+        "listeners": {}, "warnings": [], "loss_sums": [], "losses": [], "alarms": [], "disk": DISK, **changes,
     }  # fmt: skip
 
 
@@ -57,3 +62,15 @@ def test_each_source_says_whether_it_can_answer_a_port_question() -> None:
     assert "gw 2001:db8::1 syslog: yes (nat_events) Without ports." in shown
     assert any("only at the end of a connection" in line for line in shown)
     assert shown.count("ไม่มีพอร์ต") == 3
+
+
+def test_the_disk_says_how_long_it_lasts_and_what_is_not_searchable() -> None:
+    text = "\n".join(status_lines(status()))
+    assert "disk 61.0 % used (normal), 400.0 of 1000.0 GB free" in text
+    assert "2.000 GB a day, lasts 200 days\n" in text
+    full = {**DISK, "level": "tight", "is_enough": False, "days_without_index": ["20261101", "20261102"]}
+    text = "\n".join(status_lines(status(disk=full)))
+    assert "NOT enough for what has to be kept" in text
+    assert "days without index: 20261101, 20261102; `phayan reindex` brings them back" in text
+    unknown = {**DISK, "bytes_per_day": None, "days_left": None, "is_enough": None}
+    assert "GB a day" not in "\n".join(status_lines(status(disk=unknown)))

@@ -1,6 +1,7 @@
 """A package of a `who` answer, from the running appliance to the desk of somebody who has only coreutils and
 openssl."""
 
+import json
 import random
 import re
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The extracted folder of a package made by `phayan package create`."""
     directory = tmp_path_factory.mktemp("package")
     appliance = RunningAppliance(directory / "office")
-    appliance.configure()
+    appliance.configure("[cases]\none_person = true")
     appliance.start()
     try:
         appliance.add_user("somchai", "สมชาย ใจดี", "correct horse 1")
@@ -35,19 +36,38 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wait_until(
             lambda: appliance.ask("who", *question)["certainty"] in ("exact", "assumed"), 30, "the answer is indexed"
         )
+        case = _open_case(appliance, at)
         out = directory / "package.zip"
-        done = appliance.phayan(
-            "package", "create", *question, "--reason", "letter 12/2569", "--title", "เรื่องทดสอบ", "--out", str(out)
-        )
+        making = ("package", "create", *question, "--reason", "letter 12/2569", "--title", "เรื่องทดสอบ")
+        done = appliance.phayan(*making, "--case", case, "--out", str(out))
         assert done.returncode == 0, done.stderr
-        refused = appliance.phayan("package", "create", OUTSIDE, "--port", "1", "--at", at.isoformat(), "--reason", "x")
+        asked = ("package", "create", OUTSIDE, "--port", "1", "--at", at.isoformat(), "--reason", "x")
+        refused = appliance.phayan(*asked, "--case", case)
         assert refused.returncode == 2
         assert "no candidate" in refused.stderr
+        refused = appliance.phayan(*asked, "--case", "case-2026-0009")
+        assert refused.returncode == 2
     finally:
         appliance.stop()
     with zipfile.ZipFile(out) as archive:
         archive.extractall(directory / "bag")
     return next((directory / "bag").iterdir())
+
+
+def _open_case(appliance: RunningAppliance, at: datetime) -> str:
+    """The number of an approved case about the outside address."""
+    around = [(at + timedelta(hours=hours)).isoformat() for hours in (-1, 1)]
+    opened = appliance.phayan(
+        "cases", "open", "--title", "เรื่องทดสอบ", "--ground", "order", "--letter", "12/2569", "--officer", "Prasit",
+        "--unit", "Police", "--item", "2", "--address", OUTSIDE, "--from", around[0], "--until", around[1],
+        "--format", "json",
+    )  # fmt: skip
+    assert opened.returncode == 0, opened.stderr
+    case = json.loads(opened.stdout)
+    number = case.get("id") or case["case"]["id"]
+    approved = appliance.phayan("cases", "approve", number)
+    assert approved.returncode == 0, approved.stderr
+    return number
 
 
 def _make_traffic(appliance: RunningAppliance) -> datetime:
@@ -146,7 +166,7 @@ def test_files_added_removed_or_swapped_fail(package: Path, change: str) -> None
     victim = package / "data/dictionary.csv"
     stored = victim.read_bytes()
     extra = package / "data/extra.txt"
-    leaves = sorted((package / "data/leaves").iterdir())
+    leaves = sorted((package / "data/logs/1/leaves").iterdir())
     try:
         if change == "added":
             extra.write_text("more")
