@@ -48,4 +48,8 @@ WHYS: dict[str, str] = {
     "the address of the session was reported only later": "ที่อยู่ของเซสชันนี้ได้รับรายงานในภายหลัง",
     "what had been open for days is not carried whole into that day": ("สิ่งที่เปิดค้างมาหลายวันไม่ได้ถูกยกยอดเข้าสู่วันนั้นครบถ้วน"),
     "no account is recorded for this session": "ไม่มีบันทึกบัญชีของเซสชันนี้",
+    "records of that day were purged; only what a hold keeps is left": "ข้อมูลของวันนั้นถูกลบแล้ว เหลือเพียงส่วนที่มีคำสั่งให้เก็บไว้",
+    "the index of that day was dropped to make room; `phayan reindex` brings it back": (
+        "ดัชนีค้นหาของวันนั้นถูกลบเพื่อเพิ่มพื้นที่ คำสั่ง `phayan reindex` จะสร้างขึ้นใหม่ให้"
+    ),
 }

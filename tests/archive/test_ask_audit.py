@@ -13,7 +13,7 @@ from archive.errors import ArchiveError, AskError, SpoolError
 from archive.local_rpc import LocalServer, call_local
 
 PASSWORD = "correct horse 1"
-UNAUDITED = {"reindex_progress", "setup_state", "who_am_i", "setup_secret", "metrics"}
+UNAUDITED = {"reindex_progress", "retention_progress", "setup_state", "who_am_i", "setup_secret", "metrics"}
 """`setup_state` and `metrics` (test_status_losses.py) say nothing of anybody; the other two are held against the
 contract below."""
 WITHOUT_SESSION = {"log_in", "set_up", "setup_state", "metrics"}
@@ -92,6 +92,8 @@ def test_every_request_of_the_contract_is_tested_here(operations: list[str]) -> 
         "hold_list",
         "hold_show",
         "clock_confirm",
+        "retention_plan",
+        "retention_run",
     }
     assert set(operations) == {*ARGUMENTS, *UNAUDITED, *WITHOUT_SESSION, *plain}
 

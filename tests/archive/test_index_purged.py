@@ -44,7 +44,7 @@ def receive_day(log: IndexedLog) -> str:
 
 def typed(log: IndexedLog, table: str, where: str) -> pa.Table:
     columns = ", ".join(f"`{name}`" for name in SCHEMAS[table].names)
-    return log.engine.query_table(f"SELECT {columns} FROM {{db}}.{table} WHERE {where}")
+    return log.engine.query_table(f"SELECT {columns} FROM {{db}}.{table} WHERE {where} ORDER BY leaf_index, row")
 
 
 def seal_purge(log: IndexedLog, day: str, kept: dict[str, pa.Table]) -> int:

@@ -30,7 +30,9 @@ def test_a_request_comes_out_as_it_went_in(tmp_path) -> None:
     found = read_request(write_request(tmp_path, REQUEST))
     assert (found.day, found.holds) == (REQUEST.day, REQUEST.holds)
     assert [*zip(found.leaf.tolist(), found.row.tolist(), found.offset.tolist(), strict=True)] == WANTED
-    assert found.rows["logs"].equals(REQUEST.rows["logs"])
+    rows = found.rows["logs"]
+    assert rows.drop_columns(["place"]).equals(REQUEST.rows["logs"])
+    assert set(rows.column("place").to_pylist()) == {0}, "rows without places are of whole records"
 
 
 @pytest.mark.parametrize(
