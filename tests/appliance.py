@@ -123,6 +123,20 @@ port = {p["admin"]}
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 
+    def approved_case(self, address: str, since: str, until: str) -> str:
+        """The number of an approved case about an address; needs `[cases] one_person`."""
+        opened = self.phayan(
+            "cases", "open", "--title", "เรื่องทดสอบ", "--ground", "order", "--letter", "12/2569",
+            "--officer", "ร.ต.ท. ประสิทธิ์", "--unit", "บก.ปอท.", "--item", "2", "--address", address, "--from", since, "--until", until,
+            "--format", "json",
+        )  # fmt: skip
+        assert opened.returncode == 0, opened.stderr
+        case = json.loads(opened.stdout)
+        number = str(case.get("id") or case["case"]["id"])
+        approved = self.phayan("cases", "approve", number)
+        assert approved.returncode == 0, approved.stderr
+        return number
+
     def process_ids(self) -> dict[str, int]:
         """Process name to pid, from the command lines of the supervisor's children."""
         assert self.process is not None

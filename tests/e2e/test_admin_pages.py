@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningAp
     """The appliance and its set-up link."""
     # A unix socket's path may have 107 bytes.
     appliance = RunningAppliance(tmp_path_factory.mktemp("o") / "d")
-    appliance.configure()
+    appliance.configure("[cases]\none_person = true")
     try:
         yield appliance, appliance.setup_link(appliance.start())
     finally:
@@ -178,7 +178,14 @@ def _sign_in(browser: Browser) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", [True, False], ids=["javascript", "without-javascript"])
-def test_the_work_of_a_morning(chromium: Any, administrator: str, moment: str, tmp_path: Path, script: bool) -> None:
+def test_the_work_of_a_morning(
+    chromium: Any,
+    administrator: str,
+    moment: str,
+    office: tuple[RunningAppliance, str],
+    tmp_path: Path,
+    script: bool,
+) -> None:
     browser = Browser(chromium, administrator, viewport=WIDE, java_script_enabled=script)
     page = browser.page
     _sign_in(browser)
@@ -197,7 +204,12 @@ def test_the_work_of_a_morning(chromium: Any, administrator: str, moment: str, t
     assert "%2B07:00" in page.url or "%2B07%3A00" in page.url
 
     answer = page.url
-    # A package of this answer, made and fetched.
+    # Without a case there is nothing to hand over; with an approved one a package of this answer is made and fetched.
+    at = datetime.fromisoformat(moment)
+    around = [(at + timedelta(hours=hours)).isoformat() for hours in (-1, 1)]
+    case = office[0].approved_case(OUTSIDE, *around)
+    page.goto(answer)
+    page.select_option("select[name=case]", case)
     page.fill("input[name=title]", "ที่ ตช 0026/1234")
     page.fill("input[name=reason]", "ตามหนังสือพนักงานเจ้าหน้าที่")
     page.click(".package-form button")
