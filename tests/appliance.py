@@ -127,8 +127,8 @@ port = {p["admin"]}
         """The number of an approved case about an address; needs `[cases] one_person`."""
         opened = self.phayan(
             "cases", "open", "--title", "เรื่องทดสอบ", "--ground", "order", "--letter", "12/2569",
-            "--officer", "ร.ต.ท. ประสิทธิ์", "--unit", "บก.ปอท.", "--item", "2", "--address", address, "--from", since, "--until", until,
-            "--format", "json",
+            "--officer", "ร.ต.ท. ประสิทธิ์", "--unit", "บก.ปอท.", "--item", "2",
+            "--address", address, "--from", since, "--until", until, "--format", "json",
         )  # fmt: skip
         assert opened.returncode == 0, opened.stderr
         case = json.loads(opened.stdout)
