@@ -13,6 +13,7 @@ ATHERIS_RUNS ?= 200000
 .PHONY: up demo test check fix bench fault fuzz fuzz-atheris clean
 
 up: $(STAMP)
+	deploy/install_system.sh
 	$(BIN)/phayan up
 
 demo: $(STAMP)

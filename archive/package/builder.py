@@ -14,19 +14,29 @@ from archive.index.settings import DecodingSettings
 from archive.origin import ArchivePaths
 from archive.package.bag import make_bag
 from archive.package.content import TEMPLATE, CitedRecord, PackageContent, PackageFacts, Place
+from archive.package.custody import custody
 from archive.package.decode_again import Decode
 from archive.package.gather import Gathered, gather_records
 from archive.package.log_files import LogPart, anchors_of, authority_pem, log_part, records_of
 from archive.package.names import capture_name, record_name
 from archive.package.records_csv import records_csv
 from archive.package.source_log import SourceLog
+from archive.package.surroundings import read_surroundings
 from archive.package.texts import text_files
-from archive.package.verify_package import AUTHORITIES, CERTIFICATE, RECORDS_CSV, make_capture
+from archive.package.verify_package import AUTHORITIES, CERTIFICATE, CUSTODY, RECORDS_CSV, make_capture
 from archive.package.verify_txt import verify_txt
 from archive.reduced_datagram import reduce_datagram
 
 CLOCK_REACH = 5_000
 """Leaves around the cited ones among which statements of the clock are looked for: hours of a busy log."""
+HELD_NOTE = (
+    "Records of purged days: only what a hold kept is left. Each is proven as it was received; its time of receipt "
+    "and its sender come from a file that is not in the package, whose SHA-256 a leaf of the log seals. Its own leaf "
+    "proves the interval of receipt.",
+    "ระเบียนของวันที่ลบตามกำหนดแล้ว: เหลือเฉพาะที่มีคำสั่งให้เก็บ แต่ละรายการพิสูจน์ได้ว่าตรงตามที่ได้รับ เวลารับและผู้ส่งมาจากแฟ้มที่ไม่อยู่ในชุด "
+    "ซึ่งใบในบันทึกผนึกค่า SHA-256 ของแฟ้มไว้ ส่วนใบของระเบียนเองพิสูจน์ช่วงเวลารับ",
+)
+"""English, Thai."""
 DEFAULT_PORTS = {"netflow": 2055, "sflow": 6343}
 
 
@@ -82,6 +92,7 @@ def build_package(sources: PackageSources, answer: dict, facts: PackageFacts) ->
     ]
     certificate = (sources.paths.log / "package.crt").read_bytes()
     content = _content(gathered, parts, logs, facts, certificate)
+    content.surroundings = read_surroundings(logs, gathered.records, gathered.answer, facts.zone)
     payload = _raw_files(gathered.records)
     for part in parts:
         payload |= part.files
@@ -89,6 +100,7 @@ def build_package(sources: PackageSources, answer: dict, facts: PackageFacts) ->
     payload |= {RECORDS_CSV: records_csv(gathered.records, facts.zone), CERTIFICATE: certificate}
     if sources.trust.authorities:
         payload[AUTHORITIES] = b"".join(authority_pem(one) for one in sources.trust.authorities)
+    payload[CUSTODY] = custody(content, payload)
     tags = {
         "VERIFY.txt": verify_txt(content, has_authorities=bool(sources.trust.authorities)).encode(),
         "verify_package.py": (Path(__file__).parent / "verify_package.py").read_bytes(),
@@ -127,6 +139,7 @@ def _content(
         certificate_sha256=fingerprint,
         versions={"software": facts.software},
         withheld=dict(gathered.withheld),
+        notes=[HELD_NOTE] if any(one.purge_leaf is not None for one in gathered.records) else [],
     )
 
 

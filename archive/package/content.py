@@ -88,6 +88,18 @@ class LogFacts:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """What the appliance states about the time around an answer, as data/completeness.json has it. `leaf_intervals`:
+    first and last time of receipt of the leaf `<log>-<leaf>`, nanoseconds since 1970."""
+
+    leaf_intervals: dict[str, tuple[int, int]] = field(default_factory=dict)
+    outages: list[dict[str, Any]] = field(default_factory=list)
+    silent_sources: list[dict[str, Any]] = field(default_factory=list)
+    purged_days: list[dict[str, Any]] = field(default_factory=list)
+    days_without_index: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class PackageFacts:
     """Who made a package, why and when; printed on it. `case` is what the case desk says of the case."""
 
@@ -123,6 +135,11 @@ class PackageContent:
     versions: dict[str, str] = field(default_factory=dict)
     withheld: dict[str, int] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    def held(self) -> dict[str, int]:
+        """Of the records that a hold kept of a purged day, the purge leaf that seals their file, by place."""
+        return {one.place.name(): one.purge_leaf for one in self.records if one.purge_leaf is not None}
 
     def counts(self) -> dict[str, int]:
         """For the audit record and the case."""

@@ -16,6 +16,9 @@ from archive.package.flow_context import comparable
 from archive.package.record_reader import bare_record, chunk_of, disagrees, fill_text, prove_record
 from archive.package.source_log import SourceLog
 
+MAX_CITED_RECORDS = 3_000
+"""Records that one package may cite: with a raw file, a leaf, a records leaf and their proofs each, they stay below the
+20,000 files that verify_package.py reads."""
 SUPPORT_ROWS = 200
 """Rows of a session looked through for the one that says what a step says."""
 _OWN_LOSSES = ("loss", "restart")
@@ -52,6 +55,12 @@ class _Gatherer:
         result = Gathered(answer)
         numbers = {origin: log.number for origin, log in self._logs.items()}
         cited = citations(answer, numbers)
+        if len(cited) > MAX_CITED_RECORDS:
+            raise AskError(
+                f"the answer cites {len(cited)} records and a package holds at most {MAX_CITED_RECORDS}; ask for less "
+                "with --port, --to or a smaller --tolerance",
+                code="too_wide",
+            )
         for citation in cited:
             result.records += self._records_of(citation, result)
         places = {record.place for record in result.records}
@@ -170,7 +179,8 @@ class _Gatherer:
             for one in rows:
                 place = Place(log.number, int(one["leaf_index"]), int(one["row"]))
                 found = log.index_rows(place.leaf, place.row, ("sessions", "identity"))
-                if any(says(step, row) for row in found) and log.has_chunk(place.leaf):
+                is_there = log.has_chunk(place.leaf) or log.held(place.leaf, place.row) is not None
+                if is_there and any(says(step, row) for row in found):
                     record = bare_record(log, place, SUPPORT)
                     record.rows = found
                     fill_text(log, record)

@@ -65,7 +65,7 @@ def log_part(
     for record in records:
         needed |= {record.place.leaf, *(unit.records_leaf for unit in record.units)}
         if record.purge_leaf is not None:
-            needed.add(record.purge_leaf)
+            needed |= _purge_leaves(log, record.purge_leaf)
     cited = sorted({record.place.leaf for record in records if record.units or record.rows})
     anchor_leaf = _anchor_before(log, cited[0]) if cited else None
     if anchor_leaf is not None:
@@ -76,6 +76,17 @@ def log_part(
         except FileNotFoundError:
             continue
     raise AskError("the log changes too fast to be read", code="busy")
+
+
+def _purge_leaves(log: SourceLog, newest: int) -> set[int]:
+    """A purge leaf and those of the same day that it continues: one of them lists the leaf of a held record."""
+    found: set[int] = set()
+    number: int | None = newest
+    while number is not None and number not in found:
+        found.add(number)
+        leaf = log.leaves.leaf(number)
+        number = leaf["previous"] if leaf["kind"] == "purge" else None
+    return found
 
 
 def _anchor_before(log: SourceLog, leaf_index: int) -> int | None:

@@ -42,6 +42,11 @@ def records_csv(records: list[CitedRecord], zone: str) -> bytes:
     return _BOM + sink.getvalue().encode()
 
 
+def records_rows(record: CitedRecord) -> list[IndexRow | None]:
+    """What the record's lines in the table are made of, in order; None for that of a template."""
+    return [None] if record.role in (TEMPLATE, CARRIED_TEMPLATE) else list(record.rows)
+
+
 def _rows(record: CitedRecord) -> list[tuple[int, str, dict[str, Any]]]:
     if record.role in (TEMPLATE, CARRIED_TEMPLATE):
         target = raw_name_of_target(record)

@@ -65,14 +65,16 @@ CERTIFICATE = "data/keys/package.crt"
 AUTHORITIES = "data/keys/authorities.pem"
 ANSWER_CSV, ANSWER_JSON, RECORDS_CSV = "data/answer.csv", "data/answer.json", "data/records.csv"
 COMPLETENESS, DECODING = "data/completeness.json", "data/decoding.json"
+LETTER_TEXT, LETTER_PDF, DICTIONARY = "data/letter.txt", "data/letter.pdf", "data/dictionary.csv"
+CUSTODY, CLOCK = "data/custody.jsonld", "data/clock.json"
 REQUIRED = (
     "bagit.txt", "bag-info.txt", MANIFEST, SIGNED, SIGNATURE, "VERIFY.txt", "verify_package.py", CERTIFICATE,
-    ANSWER_CSV, ANSWER_JSON, RECORDS_CSV, COMPLETENESS, DECODING,
+    ANSWER_CSV, ANSWER_JSON, RECORDS_CSV, COMPLETENESS, DECODING, LETTER_TEXT, DICTIONARY, CUSTODY, CLOCK,
 )  # fmt: skip
 TAG_FILES = ("bagit.txt", "bag-info.txt", MANIFEST, "VERIFY.txt", "verify_package.py")
 TEXTS = (
-    "data/letter.pdf", "data/letter.txt", "data/answer.txt", ANSWER_JSON, ANSWER_CSV, RECORDS_CSV,
-    "data/dictionary.csv", "data/custody.jsonld", COMPLETENESS, "data/clock.json", "data/case.json", DECODING,
+    LETTER_PDF, LETTER_TEXT, ANSWER_JSON, ANSWER_CSV, RECORDS_CSV, DICTIONARY, CUSTODY, COMPLETENESS, CLOCK,
+    "data/case.json", DECODING,
     CERTIFICATE, AUTHORITIES,
 )  # fmt: skip
 _NUMBER = r"(?:0|[1-9][0-9]{0,15})"
@@ -995,6 +997,44 @@ def _load_pem(files, name):
         return load_certificates(files[name])
     except ValueError:
         raise PackageError(7, name, "holds something that is no certificate") from None
+
+
+def _check_held(files, logs, rows):
+    """{(log, leaf, row): purge leaf} of the records whose day was purged and that a hold kept: a purge leaf of their
+    log seals the file they were kept in, and it or one that it continues lists their leaf."""
+    stated = _json(7, files, DECODING, dict).get("held", {})
+    found, used = {}, set()
+    try:
+        for text, number in stated.items():
+            if not re.match(rf"{_NUMBER}-{_NUMBER}-{_NUMBER}\Z", text) or type(number) is not int:
+                raise ValueError("place")
+            place = tuple(int(one) for one in text.split("-"))
+            if place not in {row.place for row in rows}:
+                raise ValueError("is not cited")
+            log = logs[place[0]]
+            record_leaf, purge = log.leaves[place[1]], log.leaves[number]
+            if re.match(r"[0-9a-f]{64}\Z", purge["held"]["sha256"]) is None:
+                raise ValueError("no held file")
+            found[place] = number
+            while True:
+                if purge["kind"] != "purge" or number <= place[1]:
+                    raise ValueError("no purge")
+                used.add((place[0], number))
+                if any(
+                    one["stream"] == record_leaf["stream"] and one["first_leaf"] <= place[1] <= one["last_leaf"]
+                    for one in purge["streams"]
+                ):
+                    break
+                number, purge, day = purge["previous"], log.leaves[purge["previous"]], purge["day"]
+                if purge["day"] != day:
+                    raise ValueError("another day")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise PackageError(7, DECODING, "names a held record that no purge leaf of the package seals") from None
+    for number, log in logs.items():
+        for index, leaf in log.leaves.items():
+            if leaf.get("kind") == "purge" and (number, index) not in used:
+                raise PackageError(12, f"{log.folder}leaves/{index}.json", "is a leaf that is not cited")
+    return found
 
 
 # 8. Units: each under the records root that a leaf of the log states.
@@ -1932,7 +1972,9 @@ def _check_answer(files, logs, rows):
         for (number, step), line in zip(steps, table):
             names = ("step", "value", "certainty", "why", "from", "to", "log", "leaf_index", "row")
             wanted = {name: "" if step[name] is None else str(step[name]) for name in names}
-            if line["candidate"] != number or any(line[name] != wanted[name] for name in names):
+            # A value that a spreadsheet would compute or convert stands in the table with an apostrophe before it.
+            shown = {**line, "value": line["value"].removeprefix("'")}
+            if line["candidate"] != number or any(shown[name] != wanted[name] for name in names):
                 raise PackageError(11, ANSWER_CSV, f"step {wanted['step']!r} is not that of {ANSWER_JSON}")
             if step["leaf_index"] is None:
                 if line["raw_file"]:
@@ -2026,6 +2068,7 @@ def verify_package(path, options=None):
     anchors = {number: _check_anchors(files, log) for number, log in logs.items()}
     units = {(number, *place): parts for number, log in logs.items() for place, parts in _read_units(log).items()}
     rows = _read_records_csv(files, logs)
+    held = _check_held(files, logs, rows)
     by_file = _check_raw_files(files, rows, units)
     counts = _check_rows(files, rows, units)
     cited = _check_answer(files, logs, rows)
@@ -2067,6 +2110,16 @@ def verify_package(path, options=None):
         f"คำนวณซ้ำจากไบต์ดิบ {counts['again']} แถวและตรงกัน แถวโฟลว์ {counts['flow']} แถวมีที่อยู่และพอร์ตอยู่ในระเบียนจริง "
         f"ข้อมูลสูญหาย {counts['stated']} รายการเป็นคำแถลงของระบบ และ {cited} ขั้นของคำตอบอ้างถึงแถวที่ระบุเช่นนั้น",
     ))  # fmt: skip
+    if held:
+        leaves = ", ".join(sorted({f"{place[0]}/{number}" for place, number in held.items()}))
+        proven.append((
+            f"{len(held)} records are of purged days and were kept by a hold: their bytes are proven as all others "
+            f"are; the file they were kept in is sealed by its SHA-256 in a purge leaf (log/leaf {leaves}) but is not "
+            "in the package, so their time of receipt and sender are as stated, within the interval of their leaf",
+            f"ระเบียน {len(held)} รายการเป็นของวันที่ลบตามกำหนดแล้วและเก็บไว้ตามคำสั่งให้เก็บรักษา ไบต์พิสูจน์ได้เช่นเดียวกับรายการอื่น "
+            f"แฟ้มที่เก็บไว้มีค่า SHA-256 ผนึกในใบลบ (บันทึก/ใบ {leaves}) แต่แฟ้มนั้นไม่อยู่ในชุด "
+            "เวลารับและผู้ส่งจึงเป็นคำแถลงของระบบ ภายในช่วงเวลาของใบ",
+        ))  # fmt: skip
     proven.append((
         "NOT PROVEN by bytes: sender and exact time of receipt of a record (its leaf proves them to a few seconds), "
         "realm, listener: the appliance states them; and that no other record exists",

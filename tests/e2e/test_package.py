@@ -16,6 +16,8 @@ import pytest
 
 from archive.package.verify_package import PackageError, verify_package
 from tests.appliance import RunningAppliance
+from tests.archive.tsa_maker import MadeAuthority
+from tests.archive.tsa_server import TsaServer
 from tests.e2e.lab import wait_until
 from tests.fault.load import accounting_request
 
@@ -27,7 +29,19 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The extracted folder of a package made by `phayan package create`."""
     directory = tmp_path_factory.mktemp("package")
     appliance = RunningAppliance(directory / "office")
-    appliance.configure("[cases]\none_person = true")
+    authority = TsaServer(MadeAuthority("tsa-one", directory / "tsa"))
+    (directory / "ca.pem").write_bytes(authority.authority.root.pem)
+    appliance.configure(
+        f"""
+[cases]
+one_person = true
+[[anchors.authority]]
+name = "tsa-one"
+url = "{authority.url}"
+ca_file = "ca.pem"
+issuer_file = "ca.pem"
+"""
+    )
     appliance.start()
     try:
         appliance.add_user("somchai", "สมชาย ใจดี", "correct horse 1")
@@ -47,6 +61,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert "no candidate" in refused.stderr
         refused = appliance.phayan(*asked, "--case", "case-2026-0009")
         assert refused.returncode == 2
+        authority.close()
+        alone = appliance.phayan(*making, "--case", case, "--out", str(directory / "unstamped.zip"))
+        assert alone.returncode == 0, alone.stderr
+        said = verify_package(str(directory / "unstamped.zip"))
+        assert any("NOT PROVEN: when it was signed" in english for english, _ in said)
     finally:
         appliance.stop()
     with zipfile.ZipFile(out) as archive:
@@ -98,7 +117,8 @@ def commands_of(verify_txt: str) -> list[str]:
 
 def test_the_commands_of_verify_txt_pass(package: Path) -> None:
     commands = commands_of((package / "VERIFY.txt").read_text(encoding="utf-8"))
-    assert len(commands) == 4
+    assert len(commands) == 6
+    assert (package / "tagmanifest-sha256.txt.p7s.tsr").exists()
     for command in commands:
         done = subprocess.run(command, shell=True, cwd=package, capture_output=True, text=True, check=False)  # noqa: S602
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
@@ -116,7 +136,7 @@ def test_the_script_passes_without_phayan(package: Path) -> None:
 
 
 def test_the_answer_is_in_both_languages_and_cites_records(package: Path) -> None:
-    text = (package / "data/answer.txt").read_text(encoding="utf-8")
+    text = (package / "data/letter.txt").read_text(encoding="utf-8")
     assert "สมชาย ใจดี" in text
     assert "Absence of a record is not proof of absence" in text
     csv = (package / "data/answer.csv").read_bytes()
@@ -148,7 +168,7 @@ def test_a_changed_file_fails_with_coreutils_or_openssl_alone(package: Path) -> 
     """Every file but the signature itself: openssl leaves some bytes of a CMS unread (its version numbers, the
     certificate beside the pinned one), and only the script covers those."""
     commands = commands_of((package / "VERIFY.txt").read_text(encoding="utf-8"))
-    for path in sorted(p for p in package.rglob("*") if p.is_file() and p.suffix != ".p7s"):
+    for path in sorted(p for p in package.rglob("*") if p.is_file() and p.suffix not in (".p7s", ".tsr")):
         stored = path.read_bytes()
         changed = bytearray(stored)
         changed[len(changed) // 2] ^= 1

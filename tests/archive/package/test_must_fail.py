@@ -42,6 +42,7 @@ from archive.package.verify_package import (
 from archive.reduced_datagram import reduce_datagram
 from archive.unit_proof import decode_unit_proof
 from tests.archive.tsa_maker import MadeAuthority, issue
+from tests.fault.load import accounting_request
 
 UTC = datetime.UTC
 SAMPLED_BYTES = 6
@@ -237,7 +238,7 @@ UNSIGNED: dict[str, tuple[Callable[[Files], Files], str]] = {
     "the manifest removed": (_without("manifest-sha256.txt"), "is missing"),
     "leaf 0 removed": (_without("data/logs/1/leaves/0.json"), "is missing"),
     "the script replaced": (_with("verify_package.py", b"print('VERIFIED')\n"), "was changed"),
-    "manifests made anew": (lambda files: rebag(_with("data/answer.txt", b"another")(files)), "is not what was signed"),
+    "manifests made anew": (lambda files: rebag(_with("data/letter.txt", b"another")(files)), "is not what was signed"),
     "another signature": (_with(SIGNATURE, b"\x30\x03\x02\x01\x00"), "is not a CMS signature"),
     "a million signatures": (_million_signatures, "too large"),
     "a hundred signatures": (_many_signatures, "was changed"),
@@ -445,6 +446,38 @@ def test_flow_rows_falsified_before_they_were_signed(name: str, flows: Made, tmp
     fails(write_folder(tmp_path / "bag", resign(flows, change(flows.files))), expected)
 
 
+RADIUS_CHANGES: dict[str, tuple[str, Any]] = {
+    "an account": ("account", "malee"),
+    "an address": ("address", "10.0.0.8"),
+    "a session": ("session_id", "session-2"),
+    "an event": ("event", "close"),
+    "a device": ("nas_address", "192.0.2.9"),
+    "a time": ("time_unix_ns", "1795000000000000000"),
+    "a count of bytes": ("input_octets", 5),
+}
+
+
+@pytest.fixture(scope="module")
+def accounted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A package whose session was told by accounting packets."""
+    archive = package_log.PackageArchive(tmp_path_factory.mktemp("accounted"))
+    archive.log.put("radius", ("radius-acct/udp-1813", accounting_request(1, "session-1")))
+    archive.conntrack("NEW")
+    at = archive.now_ns
+    archive.log.clock.advance(5)
+    archive.conntrack("DESTROY")
+    answer = archive.who(at)
+    yield Made(archive, answer, archive.package(answer))
+    archive.close()
+
+
+@pytest.mark.parametrize("name", RADIUS_CHANGES)
+def test_accounting_rows_falsified_before_they_were_signed(name: str, accounted: Made, tmp_path: Path) -> None:
+    verify_package(str(write_folder(tmp_path / "sound", accounted.files)))
+    files = resign(accounted, _field("session", *RADIUS_CHANGES[name])(accounted.files))
+    fails(write_folder(tmp_path / "bag", files), "does not say what its raw bytes say")
+
+
 def _recaptured(data: bytes, payload: bytes) -> bytes:
     """A capture of one packet with another payload."""
     seconds, nanoseconds = struct.unpack_from("<II", data, 24)
@@ -495,7 +528,9 @@ def test_a_unit_out_of_scope_that_was_smuggled_in(
 def test_a_whole_datagram_in_the_capture(flows: Made, tmp_path: Path) -> None:
     """Bytes of others in a capture, without their units."""
     name = next(name for name in flows.files if name.endswith(".pcap"))
-    (payload,) = read_capture(flows.files[name]) or ()
+    payloads = read_capture(flows.files[name])
+    assert payloads is not None
+    (payload,) = payloads
     more = payload[:2] + struct.pack(">H", len(payload) + 24) + payload[4:] + b"somebody else's flow...."
     files = resign(flows, {**flows.files, name: _recaptured(flows.files[name], more)})
     fails(write_folder(tmp_path / "bag", files), "is not made of its proven units")

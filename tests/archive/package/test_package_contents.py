@@ -191,3 +191,25 @@ def test_a_template_of_an_earlier_datagram_comes_with_its_unit_alone(tmp_path: P
     assert INSIDE in done.stdout
     assert "10.0.1." not in done.stdout
     archive.close()
+
+
+def test_an_answer_that_cites_too_much_is_refused_in_one_sentence(lines: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MAX_CITED_RECORDS", 1)
+    with pytest.raises(ArchiveError, match="at most 1;") as caught:
+        lines.archive.build(lines.answer)
+    assert caught.value.code == "too_wide"
+
+
+def test_records_on_both_sides_of_a_restore_are_in_one_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexed_log.KEY_CHANGED", "restored")
+    archive = PackageArchive(tmp_path / "archive")
+    archive.login("open")
+    archive.conntrack("NEW")
+    at = archive.now_ns
+    archive.change_key()
+    archive.log.clock.advance(5)
+    archive.login("close")
+    built = archive.build(archive.who(at))
+    assert [one.ended_why for one in built.content.logs] == ["restored", ""]
+    verify_package(str(write_zip(tmp_path / "p.zip", archive.sign(built.bag))))
+    archive.close()

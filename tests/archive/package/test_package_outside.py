@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Made
+from conftest import Made, make_lines
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -72,6 +72,20 @@ def test_every_linux_command_of_verify_txt_passes_as_written(
     assert "Get-FileHash" in text
     assert "certutil -hashfile" in text
     assert "ตรวจสอบ" in text
+
+
+def test_an_expired_certificate_passes_openssl_as_of_the_packages_own_time_alone(
+    plain_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexed_log.ManualClock", lambda: ManualClock(1_000_000_000 * NS))
+    made = make_lines(tmp_path / "archive")
+    folder = write_folder(tmp_path / "bag", made.files)
+    (command,) = [one for one in linux_commands(made.files["VERIFY.txt"].decode()) if "cms -verify" in one]
+    assert run_plain(command, folder, plain_path).returncode == 0
+    done = run_plain(re.sub(r"-attime \d+", "", command), folder, plain_path)
+    assert done.returncode != 0
+    assert "expired" in done.stderr
+    made.archive.close()
 
 
 def test_every_command_of_the_records_table_prints_the_bytes(
