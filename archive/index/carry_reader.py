@@ -133,7 +133,7 @@ class CarryReader:
     def _new_leaves(self, size: int) -> list[tuple[int, dict[str, Any]]]:
         """Leaves of the stream from the newest back to where the last walk ended."""
         index = size - 1
-        while index >= self._size and _STREAM_FIELD not in self._leaves.raw(index):
+        while index >= self._size and not self._is_of_stream(index):
             index -= 1
         found = []
         while index >= self._size and index > self._last_leaf:
@@ -142,6 +142,13 @@ class CarryReader:
             previous = leaf.get("previous")
             index = previous["leaf"] if previous else -1
         return found
+
+    def _is_of_stream(self, index: int) -> bool:
+        """Leaves of roots and of purges name the stream too, and nothing leads from them to the leaf before."""
+        if _STREAM_FIELD not in self._leaves.raw(index):
+            return False
+        leaf = self._leaves.leaf(index)
+        return leaf.get("stream") == CARRY_STREAM and leaf["kind"] != "records"
 
     def _take_settings(self, index: int, chunk: pa.Table) -> None:
         for payload in payloads_of(chunk, SETTINGS_LISTENER).to_pylist():
