@@ -6,21 +6,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from archive.ask.held_templates import HeldTemplates, wanted_templates
 from archive.ask.scope_rows import rows_in_scope
 from archive.cases.register import Hold
-from archive.chunk import decode_chunk
 from archive.decoder import listener_kind
 from archive.index.engine import Engine
-from archive.index.leaf_reader import LeafReader
 from archive.index.restore import STATEFUL_KINDS
 from archive.index.row_places import PLACE, RowPlaces
-from archive.index.worker import stored_chunk
 from archive.origin import ArchivePaths
+from archive.package.source_log import SourceLog
 from archive.reduced_datagram import companions
 from archive.retention.held_file import HeldFile
 from archive.retention.limits import RetentionError
 from archive.retention.request import PurgeRequest
-from archive.segment import read_stored_chunk
 
 Units = dict[int, dict[int, set[int]]]
 """Leaf -> row -> offsets of units."""
@@ -31,6 +29,7 @@ class HeldChoice:
 
     def __init__(self, paths: ArchivePaths, engine: Engine, history: Engine, places: RowPlaces) -> None:
         self._paths, self._engine, self._history, self._places = paths, engine, history, places
+        self._log = SourceLog(0, paths, engine, is_newest=True)
 
     def choose(self, day: str, holds: Iterable[Hold]) -> PurgeRequest:
         """The request for `day`, of which nothing was purged before. Raises RetentionError where a row's unit cannot be
@@ -55,25 +54,41 @@ class HeldChoice:
         wanted = self._rows(day, held)
         placed = {table: _of_kept(rows, kept_rows[table]) for table, rows in wanted.items() if table in kept_rows}
         units = _units_of(placed)
-        headers = _headers_of(kept, _units_of(kept_rows))
+        rows_of = _units_of(kept_rows)
+        headers = _headers_of(kept, rows_of)
         for leaf, records in units.items():
             for row, places in records.items():
                 known = headers.get((leaf, row), [])
                 places.update(max(one for one in known if one < place) for place in list(places) if place and known)
                 places.update(one for one in known if one == 0)
+        if any(record.leaf in units and listener_kind(record.listener) in STATEFUL_KINDS for record in kept.records):
+            # Records that no row was read from taught the templates of others.
+            for record in kept.records:
+                if record.row not in rows_of.get(record.leaf, {}):
+                    units.setdefault(record.leaf, {})[record.row] = {unit.offset for unit in record.units}
         return _request(day, held, placed, units)
 
     def _rows(self, day: str, held: list[Hold]) -> dict[str, pa.Table]:
         return _joined(rows_in_scope(self._engine, hold.scope, day, history=self._history) for hold in held)
 
     def _add_companions(self, units: Units) -> None:
-        """Headers without which a flow record cannot be read."""
-        leaves = LeafReader(self._paths)
+        """Headers and templates without which a flow record cannot be read."""
+        templates = HeldTemplates(self._log)
+        needed: set[tuple[int, int, int]] = set()
         for index, records in units.items():
-            chunk = decode_chunk(read_stored_chunk(self._paths.segments, stored_chunk(leaves.leaf(index))))
+            chunk = self._log.chunk(index)
             for row, places in records.items():
-                if listener_kind(chunk.column("listener")[row].as_py()) in STATEFUL_KINDS:
-                    places.update(companions(chunk.column("payload")[row].as_py(), sorted(places)))
+                if listener_kind(chunk.column("listener")[row].as_py()) not in STATEFUL_KINDS:
+                    continue
+                payload = chunk.column("payload")[row].as_py()
+                for number in wanted_templates(payload, places):
+                    if (taught := templates.find(index, row, number)) is not None:
+                        needed.add(taught)
+                places.update(companions(payload, sorted(places)))
+        for index, row, place in needed:
+            payload = self._log.record(index, row)["payload"]
+            more = companions(payload, [place]) if place else []
+            units.setdefault(index, {}).setdefault(row, set()).update({place, *more})
 
 
 def _joined(parts: Iterable[dict[str, pa.Table]]) -> dict[str, pa.Table]:

@@ -13,6 +13,7 @@ from archive.alarms import (
     WITNESS_LAG_SECONDS,
     Condition,
 )
+from archive.copies.stale import copy_conditions
 from archive.index.engine import LOG_NUMBER, Engine
 from archive.time_text import format_iso
 
@@ -75,6 +76,7 @@ class IntegrityReader:
         return [
             *self._signing(processes.get("sealer", {})),
             *self._stale_anchors(processes.get("anchor", {}), now_ns),
+            *copy_conditions(processes.get("anchor", {}), self._started_ns, now_ns),
             *self._clock(processes.get("timers", {}), now_ns),
             *self._defects(now_ns),
         ]

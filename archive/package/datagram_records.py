@@ -1,11 +1,14 @@
 """A cited datagram of flows: the units of the cited rows, what is needed to read them, and the rows decoded again from
 nothing but those units."""
 
+import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from archive.addresses import format_address
 from archive.errors import AskError
+from archive.index.carry import CARRY_LISTENER
 from archive.index.settings import DecodingSettings
 from archive.package.content import CARRIED_TEMPLATE, TEMPLATE, CitedRecord, IndexRow, Place
 from archive.package.datagram_units import (
@@ -14,6 +17,7 @@ from archive.package.datagram_units import (
     needed_units,
     observation_domain,
     set_headers,
+    template_units,
     version_of,
 )
 from archive.package.decode_again import Decode, DecodeRequest, settings_item
@@ -21,6 +25,29 @@ from archive.package.flow_context import carried_place, comparable, find_context
 from archive.package.record_reader import bare_record, chunk_of, disagrees, fill_text, prove_record
 from archive.package.source_log import SourceLog
 from archive.reduced_datagram import companions, reduce_datagram
+from archive.retention.held_file import HeldRecord
+
+
+def held_templates_of(record: HeldRecord) -> Iterator[dict[str, Any]]:
+    """What a held record teaches: of a carry its item, of a datagram the units of templates that were kept of it."""
+    if record.listener == CARRY_LISTENER:
+        try:
+            item = json.loads(record.units[0].data)
+            if item.get("what") == "template":
+                yield item
+        except (ValueError, AttributeError):
+            return
+    elif record.listener.partition("/")[0] == "netflow" and record.units[0].offset == 0:
+        header = record.units[0].data
+        exporter = {
+            "what": "template",
+            "exporter_address": record.source_address,
+            "source_port": record.source_port,
+            "version": version_of(header),
+            "observation_domain": observation_domain(header),
+        }
+        for offset, (number, is_options) in template_units([(u.offset, u.data) for u in record.units]).items():
+            yield {**exporter, "template_id": number, "place": offset, "is_options": is_options}
 
 
 class DatagramReader:
@@ -85,7 +112,7 @@ class DatagramReader:
         own = format_address(record.source_address), record.source_port, version_of(header), observation_domain(header)
         marks = log.carries.carries()
         before = [mark for mark in marks if mark.before_leaf <= record.place.leaf]
-        found: list[dict[str, Any]] = []
+        found = self._held_items(log, record, own) if record.purge_leaf is not None else []
         for mark in [*reversed(before), *(mark for mark in marks if mark not in before)]:
             found += [
                 item
@@ -95,9 +122,22 @@ class DatagramReader:
             ]
         return found
 
+    @staticmethod
+    def _held_items(log: SourceLog, record: CitedRecord, own: tuple[Any, ...]) -> list[dict[str, Any]]:
+        """Templates that were held with a datagram, as items of a carry; the one nearest before it comes first."""
+        here = record.place.leaf, record.place.row
+        found: list[tuple[tuple[int, int], dict[str, Any]]] = []
+        for one in log.held_records():
+            at = one.leaf, one.row
+            for item in held_templates_of(one):
+                if (item["exporter_address"], item["source_port"], item["version"], item["observation_domain"]) == own:
+                    found.append((at, {**item, "held_at": at}))
+        before, after = [one for one in found if one[0] <= here], [one for one in found if one[0] > here]
+        return [item for _, item in [*reversed(before), *after]]
+
     def _template(self, log: SourceLog, record: CitedRecord, item: dict[str, Any]) -> CitedRecord:
-        leaf, row, number = item["leaf_index"], item["row"], item["template_id"]
-        if log.has_chunk(leaf):
+        leaf, row, number = item.get("leaf_index"), item.get("row"), item["template_id"]
+        if leaf is not None and row is not None and log.has_chunk(leaf):
             taught = bare_record(log, Place(log.number, leaf, row), TEMPLATE)
             payload = log.record(leaf, row)["payload"]
             starts = [start for start, _ in log.unit_starts(leaf, row)]
@@ -108,8 +148,14 @@ class DatagramReader:
                 raise AskError(f"leaf {leaf} row {row} does not teach template {number}", code="template_missing")
             taught.units = prove_record(log, taught, frozenset({found[0], *companions(payload, [found[0]])}))
             taught.template_offset, taught.template_is_options = found
+        elif "held_at" in item and "leaf_index" not in item:
+            taught = bare_record(log, Place(log.number, *item["held_at"]), TEMPLATE)
+            taught.template_offset, taught.template_is_options = item["place"], item["is_options"]
+            units = prove_record(log, taught, None)
+            kept = {offset for offset, _ in needed_units([(u.offset, u.data) for u in units], [item["place"]])}
+            taught.units = [unit for unit in units if unit.offset in kept]
         else:
-            carried = carried_place(log, item)
+            carried = item.get("held_at") or carried_place(log, item)
             taught = bare_record(log, Place(log.number, *carried), CARRIED_TEMPLATE)
             fill_text(log, taught)
         taught.template_id, taught.template_for = number, record.place

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 NETFLOW9, IPFIX = 9, 10
 TEMPLATED = (NETFLOW9, IPFIX)
 SET_HEADER_BYTES = 4
+FIRST_TEMPLATE = 256
 _HEADER_BYTES = {NETFLOW9: 20, IPFIX: 16}
 _DOMAIN_OFFSET = {NETFLOW9: 16, IPFIX: 12}
 _TEMPLATE_SETS = {NETFLOW9: {0: False, 1: True}, IPFIX: {2: False, 3: True}}
@@ -42,6 +43,15 @@ def find_template(payload: bytes, starts: Iterable[int], template_id: int) -> tu
     return found
 
 
+def template_sets(payload: bytes, *, data: bool = False) -> Iterator[tuple[int, int, int]]:
+    """Set id, offset and end of the sets that hold templates; with `data`, of those that hold records, whose set id is
+    the number of their template."""
+    kinds = _TEMPLATE_SETS.get(version_of(payload), {})
+    for number, begin, end in _walk_sets(payload):
+        if (number >= FIRST_TEMPLATE) if data else (number in kinds):
+            yield number, begin, end
+
+
 def _walk_sets(payload: bytes) -> Iterator[tuple[int, int, int]]:
     """Set id, offset of the set's header, end of the set."""
     position = _HEADER_BYTES.get(version_of(payload), len(payload))
@@ -65,6 +75,17 @@ def set_headers(units: Sequence[Unit]) -> dict[int, Unit | None]:
             found[unit[0]] = header
         else:
             header, end = unit, unit[0] + int.from_bytes(unit[1][2:4], "big")
+    return found
+
+
+def template_units(units: Sequence[Unit]) -> dict[int, tuple[int, bool]]:
+    """Of units of a datagram that teach templates, by offset: number of the template, and whether it is of options."""
+    kinds = _TEMPLATE_SETS.get(version_of(units[0][1]), {})
+    found = {}
+    for offset, header in set_headers(units).items():
+        data = next(one for at, one in units if at == offset)
+        if header is not None and version_of(header[1]) in kinds and len(data) >= 4:
+            found[offset] = int.from_bytes(data[:2], "big"), kinds[version_of(header[1])]
     return found
 
 

@@ -63,12 +63,19 @@ class SourceLog:
 
     def held(self, leaf_index: int, row: int) -> tuple[HeldRecord, int] | None:
         """A record of a purged day that is held, and the purge leaf whose file holds it."""
+        return self._all_held().get((leaf_index, row))
+
+    def held_records(self) -> list[HeldRecord]:
+        """Every record of purged days that is held, in order."""
+        return [record for _, (record, _) in sorted(self._all_held().items())]
+
+    def _all_held(self) -> dict[tuple[int, int], tuple[HeldRecord, int]]:
         if self._held is None:
             self._held = {}
             for path in sorted((self.paths.log / HELD_FOLDER).glob(f"*/*{HELD_SUFFIX}")):
                 file = decode_held(path.read_bytes())
                 self._held |= {(one.leaf, one.row): (one, file.leaf) for one in file.records if one.log is None}
-        return self._held.get((leaf_index, row))
+        return self._held
 
     def root_leaf(self, leaf_index: int) -> tuple[int, Cuts] | None:
         """The `records` leaf that states the newest root of a data leaf, and its units."""

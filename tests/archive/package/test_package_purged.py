@@ -1,6 +1,7 @@
 """A package of a person under a hold after the day was purged, by the real sealer: lines, sessions and datagrams."""
 
 import json
+import struct
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from flow_days import to_next_day
-from netflow_datagrams import data, template
+from netflow_datagrams import TEMPLATE_ID, data, template
 from package_log import signed, write_folder
 from test_must_fail import fails, rebag
 from test_package_contents import bytes_of
@@ -34,7 +35,9 @@ PEOPLE = 30
 class PurgedSchool(RetainedSchool):
     """Thirty people of whose day only what is MALEE's is left. Translations are told in lines or in flows."""
 
-    def live_and_purge(self, *, in_flows: bool) -> None:
+    def live_and_purge(self, *, in_flows: bool, is_redefined: bool = False) -> None:
+        """`is_redefined`: the exporter gives the template's number to another one next day, and no carry is left that
+        knows the first."""
         numbers = range(1, PEOPLE + 1)
         now = self.clock.unix_ns()
         self.start_ns = now + 10 * NS
@@ -56,11 +59,13 @@ class PurgedSchool(RetainedSchool):
             # Of templates, what the carry of a later day says outlives the day; flows of that day make it.
             to_next_day(self)
             seconds = self.clock.unix_ns() // NS
+            if is_redefined:
+                self.put("collector", (NETFLOW, other_template(seconds)))
             self.put("collector", (NETFLOW, data(seconds, 3, (address_of(1), 5000, OUTSIDE, 50_000))))
             self.seal_carries()
             self.index()
         self.force_roots()
-        wait_days(self, RETENTION_DAYS - 1)
+        wait_days(self, RETENTION_DAYS + (1 if is_redefined else -1))
         progress = run(self, self.desk([self.hold(days=365)]))
         assert progress["state"] == "finished", progress["problem"]
         assert utc_day(self.start_ns) in progress["days_done"]
@@ -96,10 +101,17 @@ class PurgedSchool(RetainedSchool):
         return signed(bag, self.keys, self.clock.unix_ns())
 
 
-@pytest.fixture(scope="module", params=["lines", "flows"])
+def other_template(unix_seconds: int) -> bytes:
+    """The same number, another layout: addresses and packets alone."""
+    body = struct.pack(">HH", TEMPLATE_ID, 3) + struct.pack(">HHHHHH", 8, 4, 12, 4, 2, 4)
+    header = struct.pack(">HHIIII", 9, 1, 100_000, unix_seconds, 1, 7)
+    return header + struct.pack(">HH", 0, 4 + len(body)) + body
+
+
+@pytest.fixture(scope="module", params=["lines", "flows", "redefined"])
 def purged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     school: Any = PurgedSchool.make(tmp_path_factory.mktemp("purged"), carries=True)
-    school.live_and_purge(in_flows=request.param == "flows")
+    school.live_and_purge(in_flows=request.param != "lines", is_redefined=request.param == "redefined")
     said = school.who(MALEE)
     yield request.param, school, said, school.package(said)
     school.close()
@@ -116,7 +128,7 @@ def test_what_the_hold_kept_makes_a_package_that_verifies(purged: Any, tmp_path:
     assert leaves == {"collector", "portal"}
     purge_leaves = {json.loads(files[f"data/logs/1/leaves/{number}.json"])["kind"] for number in held.values()}
     assert purge_leaves == {"purge"}
-    assert any(name.startswith("data/pcap/") for name in files) == (kind == "flows")
+    assert any(name.startswith("data/pcap/") for name in files) == (kind != "lines")
     everything = bytes_of(files)
     assert not [n for n in range(1, PEOPLE + 1) if n != MALEE and f'"pupil{n}"'.encode() in everything]
     assert not [n for n in range(1, PEOPLE + 1) if n != MALEE and bytes([10, 0, 1, n]) in everything]
