@@ -11,6 +11,8 @@ WITNESS_LAG_SECONDS = 1_800.0
 of its machine."""
 AUTHORITY_LAG_SECONDS = 3 * 3_600.0
 """Time stamps come by the hour; two that are missed are a coincidence, three are not."""
+COPY_LAG_SECONDS = 24 * 3_600.0
+"""A copy may be away for a night; what a copy of yesterday does not have is lost with this machine."""
 CLOCK_UNSYNCHRONISED_SECONDS = 900.0
 """A time daemon needs some minutes after a start."""
 CLOCK_OFFSET_SECONDS = 0.010
@@ -144,6 +146,12 @@ ALARMS: dict[str, AlarmKind] = {
         "เลยกำหนดตอบคำขอแล้ว",
         "Answer it, or close the case with the reason; then tell who asked.",
         "ตอบคำขอ หรือปิดเรื่องพร้อมเหตุผล แล้วแจ้งผู้ขอ",
+    ),
+    "copy_stale": AlarmKind(
+        "A copy of the archive has not been brought up to date for too long.",
+        "สำเนาของคลังข้อมูลไม่ได้รับการปรับปรุงมานานเกินไป",
+        "Connect its disk or check the line to it; `phayan copies` shows what is wrong.",
+        "ต่อดิสก์สำเนาหรือตรวจเครือข่าย คำสั่ง `phayan copies` แสดงสาเหตุ",
     ),
     "process_down": AlarmKind(
         "A process of the appliance does not report.",

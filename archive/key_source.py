@@ -9,7 +9,7 @@ from cryptography import x509
 
 from archive.durable import make_directory, replace_file
 from archive.errors import ArchiveStateError
-from archive.keys import CERTIFICATE_FILE, LogKeys, create_keys, load_keys, make_certificate
+from archive.keys import CERTIFICATE_FILE, GivenKeys, LogKeys, create_keys, load_keys, make_certificate
 from archive.pkcs11_keys import Token, TokenCheckpointKey, TokenPackageKey, open_token
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -37,11 +37,12 @@ class Pkcs11Settings:
 @dataclass(frozen=True)
 class KeySource:
     """`directory` is where keys are made and, but for credentials, kept; with a token it holds the certificate
-    alone."""
+    alone. `given` are keys that `create` takes over instead of making them; into a token none can be put."""
 
     directory: Path
     is_credential: bool = False
     pkcs11: Pkcs11Settings | None = None
+    given: GivenKeys | None = None
 
     def load(self, origin: str) -> LogKeys:
         """The keys of log `origin`. Raises ArchiveStateError `keys`."""
@@ -64,7 +65,9 @@ class KeySource:
         """Make keys for a new log; durable on return. Raises ArchiveStateError if some are there already."""
         if self.pkcs11 is None:
             # With credentials, whoever is root moves the files to where systemd reads them (docs/SETTINGS.md).
-            return create_keys(self.directory, origin, now)
+            return create_keys(self.directory, origin, now, self.given)
+        if self.given is not None and self.given.checkpoint is not None:
+            raise ArchiveStateError("a key that was made elsewhere cannot be put into a token", code="keys")
         if self.directory.exists() and any(self.directory.iterdir()):
             raise ArchiveStateError(f"{self.directory} already holds keys")
         make_directory(self.directory, mode=0o700)

@@ -79,19 +79,54 @@ def make_certificate(key: ec.EllipticCurvePrivateKey, origin: str, not_before: d
     )
 
 
-def create_keys(directory: Path, origin: str, now: datetime.datetime) -> LogKeys:
-    """Make and store new keys in `directory` (mode 0700). Raises ArchiveStateError if some are there already."""
+@dataclass(frozen=True)
+class GivenKeys:
+    """Keys that a new log does not make itself: the checkpoint key that was announced as a successor's, the package key
+    that goes on after a restore."""
+
+    checkpoint: Ed25519PrivateKey | None = None
+    package: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None = None
+
+
+def create_keys(directory: Path, origin: str, now: datetime.datetime, given: GivenKeys | None = None) -> LogKeys:
+    """Make and store new keys in `directory` (mode 0700), or those that are given. Raises ArchiveStateError if some are
+    there already."""
     if directory.exists() and any(directory.iterdir()):
         raise ArchiveStateError(f"{directory} already holds keys")
     make_directory(directory, mode=0o700)
     os.chmod(directory, 0o700)
-    checkpoint, package = Ed25519PrivateKey.generate(), ec.generate_private_key(ec.SECP256R1())
-    certificate = make_certificate(package, origin, now)
+    given = given or GivenKeys()
+    checkpoint = given.checkpoint or Ed25519PrivateKey.generate()
+    package, certificate = given.package or (ec.generate_private_key(ec.SECP256R1()), None)
+    certificate = certificate or make_certificate(package, origin, now)
     keys = LogKeys(checkpoint, package, certificate)
     replace_file(directory / "checkpoint.pem", _private_pem(checkpoint), mode=0o600)
     replace_file(directory / "package.pem", _private_pem(package), mode=0o600)
     replace_file(directory / CERTIFICATE_FILE, keys.certificate_pem(), mode=0o600)
     return keys
+
+
+def read_checkpoint_key(path: Path) -> Ed25519PrivateKey:
+    """Raises ArchiveStateError."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError) as error:
+        raise ArchiveStateError(f"the key {path} cannot be read: {error}", code="keys") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ArchiveStateError(f"the key {path} is of another kind", code="keys")
+    return key
+
+
+def read_package_key(private: bytes, certificate: bytes) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """From PEM. Raises ArchiveStateError for what is none, or where the certificate is of another key."""
+    try:
+        key = serialization.load_pem_private_key(private, None)
+        found = x509.load_pem_x509_certificate(certificate)
+    except ValueError as error:
+        raise ArchiveStateError(f"the package key cannot be read: {error}", code="keys") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or found.public_key() != key.public_key():
+        raise ArchiveStateError("the package key and its certificate do not belong together", code="keys")
+    return key, found
 
 
 def load_keys(directory: Path) -> LogKeys:

@@ -15,7 +15,7 @@ from archive.durable import replace_file
 from archive.errors import ArchiveIntegrityError, ArchiveStateError
 from archive.head import HeadFile
 from archive.keys import LogKeys
-from archive.leaf import StoredChunk, encode_leaf, spool_leaf_fields
+from archive.leaf import StoredChunk, decode_leaf, encode_leaf, spool_leaf_fields
 from archive.note import Checkpoint
 from archive.origin import ArchivePaths
 from archive.sealing.inbox import LeafSource
@@ -25,7 +25,7 @@ from archive.segment import SegmentWriter, utc_day
 from archive.spool import CLOSE_AT_BYTES
 from archive.spool_format import SpoolFile
 from archive.spool_read import read_spool_file
-from archive.tree import TreeWriter
+from archive.tree import TreeReader, TreeWriter
 from archive.tree_read_back import check_stored_tree
 
 NS = 1_000_000_000
@@ -238,6 +238,15 @@ class Sealer:
 
     # Start
 
+    def _refuse_after_successor(self, size: int) -> None:
+        last = decode_leaf(TreeReader(self._paths.log, size).leaf(size - 1))
+        if last["kind"] == "successor":
+            raise ArchiveStateError(
+                f"log {self._origin} has ended: it was moved to {last['origin']}, and nothing more is signed here. "
+                "Receive and seal on the new box; this one only brings its last head to the witnesses",
+                code="moved",
+            )
+
     def _recover(self) -> None:
         head = self._head.load()
         if head is None:
@@ -254,6 +263,7 @@ class Sealer:
         self._published = head
         replace_file(self._paths.log / "checkpoint", self._paths.head.read_bytes())
         self._tree.remove_foreign_partials()
+        self._refuse_after_successor(head.size)
         now = self._clock.monotonic_ns()
         self._published_turn = -1
         self._published_monotonic_ns = now

@@ -9,17 +9,22 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from archive.clock import Clock
 from archive.durable import make_directory, replace_file, sync_directory
 from archive.errors import ArchiveStateError
 from archive.head import HeadFile
 from archive.key_source import KeySource
+from archive.leaf import decode_leaf
 from archive.note import VerifierKey, open_checkpoint, parse_verifier_key, split_note
 from archive.origin import ArchivePaths, FormerLog, create_log
+from archive.tree import TreeReader
 
-KEY_CHANGED, RESTORED = "key_changed", "restored"
+KEY_CHANGED, RESTORED, MOVED = "key_changed", "restored", "moved"
 REASONS = (KEY_CHANGED, RESTORED)
+"""For a log that goes on where it is; one that moves is continued elsewhere."""
+SUCCESSOR = "successor"
 MARK = "changing"
 
 
@@ -35,9 +40,11 @@ def begin_new_log(
     """Make log `origin` and put it in the place of the one that is there. `known` is the old log's newest checkpoint
     where somebody outside has a newer one than we. Durable on return.
 
-    Raises ArchiveStateError `head_locked` while a sealer runs, `origin` for a name that a log of this archive had.
+    Raises ArchiveStateError `head_locked` while a sealer runs, `origin` for a name that a log of this archive had,
+    `moved` where the old log names a successor: for MOVED another one, else any for KEY_CHANGED.
     """
     finish_change(paths)
+    _check_successor(paths, source, origin, why)
     vkey = (paths.log / "key.vkey").read_text(encoding="utf-8").strip()
     key = parse_verifier_key(vkey)
     names = {key.name, *(read_origin(folder) for folder in former_folders(paths))}
@@ -86,6 +93,31 @@ def finish_change(paths: ArchivePaths) -> None:
     _remove_half_made(following)
     mark.unlink()
     sync_directory(paths.directory)
+
+
+def read_successor(paths: ArchivePaths) -> dict[str, Any] | None:
+    """The fields of the log's last published leaf if it names a successor: after it nothing may be signed. Raises
+    OSError, ArchiveError."""
+    key = parse_verifier_key((paths.log / "key.vkey").read_text(encoding="utf-8").strip())
+    size = open_checkpoint((paths.log / "checkpoint").read_bytes(), key).size
+    fields = decode_leaf(TreeReader(paths.log, size).leaf(size - 1))
+    return fields if fields["kind"] == SUCCESSOR else None
+
+
+def _check_successor(paths: ArchivePaths, source: KeySource, origin: str, why: str) -> None:
+    fields = read_successor(paths) if why != RESTORED else None
+    if why == MOVED:
+        prepared = source.given.checkpoint if source.given is not None else None
+        if fields is None:
+            raise ArchiveStateError(
+                "the last leaf of this log names no successor; say `phayan move name-successor` on the old box",
+                code=MOVED,
+            )
+        ours = prepared and VerifierKey(origin, prepared.public_key().public_bytes_raw()).text()
+        if fields["vkey"] != ours:
+            raise ArchiveStateError(f"this log names another successor: {fields['vkey']}", code=MOVED)
+    elif fields is not None:
+        raise ArchiveStateError(f"this log was moved to {fields['origin']}; nothing more is signed here", code=MOVED)
 
 
 def read_origin(folder: Path) -> str:

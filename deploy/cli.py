@@ -9,11 +9,15 @@ from authgw.errors import AuthgwError
 from collector.errors import CollectorError
 from deploy.commands_ask import search_command, status_command, who_command
 from deploy.commands_cases import cases_command
+from deploy.commands_copies import copies_command
 from deploy.commands_decode import decode_command
 from deploy.commands_holds import holds_command
 from deploy.commands_keys import keys_command
+from deploy.commands_move import move_command
 from deploy.commands_package import package_command
+from deploy.commands_recovery_key import recovery_key_command
 from deploy.commands_reindex import reindex_command
+from deploy.commands_restore import restore_command
 from deploy.commands_retention import retention_command
 from deploy.commands_run import init_command, up_command
 from deploy.commands_users import users_command
@@ -64,5 +68,9 @@ for command in (
     holds_command,
     retention_command,
     witness_command,
+    copies_command,
+    recovery_key_command,
+    restore_command,
+    move_command,
 ):
     main.add_command(command)

@@ -13,8 +13,8 @@ from archive.anchor.service import head_sources
 from archive.clock import SystemClock
 from archive.durable import make_directory, replace_file
 from archive.index.checkpoint import read_log_key
-from archive.note import VerifierKey
-from archive.policy import Policy, PolicyGroup, PolicyLog, PolicyWitness, format_policy
+from archive.package.log_files import make_policy
+from archive.policy import format_policy
 from archive.sealer import Sealer
 from archive.sealing.first_head import FirstHead
 from archive.sealing.machine import remember_machine
@@ -28,7 +28,6 @@ from deploy.processes.anchor import anchor_settings
 
 MAX_NUMBER_DIGITS = 4
 """A longer number at the end of a name is part of the name, as in a random one."""
-QUORUM_GROUP = "witnesses"
 
 
 @click.group("keys")
@@ -68,7 +67,7 @@ def export_command(directory: str, data: str | None, config: str | None) -> None
     files = {
         "log.vkey": (appliance.paths.log / "key.vkey").read_bytes(),
         "package.crt": (appliance.paths.log / "package.crt").read_bytes(),
-        "policy.txt": format_policy(make_policy(read_log_key(appliance.paths), appliance)),
+        "policy.txt": format_policy(make_policy(read_log_key(appliance.paths), trust_of(appliance))),
     }
     for authority in trust.authorities:
         files[f"{authority.name}.pem"] = b"".join((*authority.roots, authority.issuer or b"", authority.signer or b""))
@@ -98,7 +97,7 @@ def change_command(
     if not yes:
         click.confirm(f"End log {old} for ever and begin a new one?", abort=True)
     if why == KEY_CHANGED:
-        _refuse_older_state(appliance)
+        refuse_older_state(appliance)
         # What was received is sealed by the key that was in force then.
         sealer = Sealer(paths, source.load(old), head_interval_seconds=0)
         try:
@@ -144,7 +143,7 @@ def trust_machine_command(data: str | None, config: str | None) -> None:
     click.echo("this machine and disk are known from here on; the sealer signs at its next try, within a minute")
 
 
-def _refuse_older_state(appliance: Appliance) -> None:
+def refuse_older_state(appliance: Appliance) -> None:
     """The old key signs once more only if the heads kept outside allow it, as at any start. Raises DeployError."""
     sources = head_sources(anchor_settings(appliance))
     gate = FirstHead(appliance.paths, read_log_key(appliance.paths), SystemClock(), has_sources=bool(sources))
@@ -161,16 +160,6 @@ def following_origin(origin: str) -> str:
     if dash and number.isascii() and number.isdigit() and len(number) < MAX_NUMBER_DIGITS:
         return f"{name}-{int(number) + 1}"
     return f"{origin}-2"
-
-
-def make_policy(log: VerifierKey, appliance: Appliance) -> Policy:
-    """What an auditor may demand of a checkpoint: our signature and, where witnesses are configured, one of theirs."""
-    trust = trust_of(appliance)
-    witnesses = tuple(PolicyWitness(f"w{n}", key) for n, key in enumerate(trust.witnesses, start=1))
-    if not witnesses:
-        return Policy((PolicyLog(log),), (), (), "none")
-    group = PolicyGroup(QUORUM_GROUP, 1, tuple(witness.name for witness in witnesses))
-    return Policy((PolicyLog(log),), witnesses, (group,), QUORUM_GROUP)
 
 
 def _describe(log: Path, private_keys: str) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import fcntl
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from archive.durable import make_directory
 from archive.errors import ArchiveStateError, AskError
 from archive.local_rpc import call_local
-from archive.succession import finish_change
+from archive.succession import finish_change, read_successor
 from deploy.demo.service import refuse_real_log
 from deploy.errors import StartError
 from deploy.first_start import create_appliance
@@ -47,9 +48,14 @@ def up_command(data: str | None, config: str | None, demo: bool) -> None:
     for name in START_ORDER:
         # Only the signs of life of a former run; the RADIUS server keeps things it has learned beside them.
         (appliance.paths.run / f"{name}.json").unlink(missing_ok=True)
-    supervisor = Supervisor(appliance, process_commands(appliance))
+    successor = read_successor(appliance.paths)
+    commands = process_commands(appliance)
+    if successor is not None:
+        # Nothing may be signed after it, so nothing is received either.
+        commands = {name: command for name, command in commands.items() if name == "anchor"}
+    supervisor = Supervisor(appliance, commands)
     try:
-        supervisor.run(lambda: _print_addresses(appliance))
+        supervisor.run(lambda: _print_addresses(appliance) if successor is None else _print_moved(appliance, successor))
     finally:
         os.close(lock)
 
@@ -73,6 +79,15 @@ def process_commands(appliance: Appliance) -> dict[str, list[str]]:
         options += ["--config", str(appliance.config_path)]
     names = [name for name in START_ORDER if name != "demo" or appliance.demo]
     return {name: [sys.executable, "-m", "deploy.process", name, *options] for name in names}
+
+
+def _print_moved(appliance: Appliance, successor: dict[str, Any]) -> None:
+    click.echo(
+        f"Log {appliance.paths.origin()} was moved to {successor['origin']}. Nothing is received or sealed here any "
+        "more; this box brings its last head to the witnesses and copies. Stop it with Ctrl-C.\n"
+        f"บันทึกนี้ย้ายไปที่ {successor['origin']} แล้ว เครื่องนี้ไม่รับและไม่ผนึกข้อมูลอีก ทำหน้าที่ส่งหัวบันทึกสุดท้ายให้พยานและสำเนาเท่านั้น"
+    )
+    sys.stdout.flush()
 
 
 def _print_addresses(appliance: Appliance) -> None:

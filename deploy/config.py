@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from deploy.config_anchors import AnchorsSettings
 from deploy.config_cases import CasesSettings
+from deploy.config_copies import CopySettings, RecoverySettings, check_copy_names
 from deploy.config_keys import KeySettings
 from deploy.config_listeners import (
     ListenerSettings,
@@ -180,10 +181,17 @@ class Config(Section):
     anchors: AnchorsSettings = AnchorsSettings()
     storage: StorageSettings = StorageSettings()
     cases: CasesSettings = CasesSettings()
+    copies: list[CopySettings] = Field(default=[], max_length=16, alias="copy")
+    recovery: RecoverySettings = RecoverySettings()
 
     @model_validator(mode="after")
     def _check_ports(self) -> "Config":
         check_ports(listener_ports(self.syslog, self.netflow, self.sflow, self.listener))
+        return self
+
+    @model_validator(mode="after")
+    def _check_copy_names(self) -> "Config":
+        check_copy_names(self.copies)
         return self
 
     @model_validator(mode="after")
@@ -246,6 +254,7 @@ def _sentence(problem: Any) -> str:
 def _model_at(place: list[str]) -> type[BaseModel]:
     model: type[BaseModel] = Config
     for part in place:
+        part = next((name for name, field in model.model_fields.items() if field.alias == part), part)
         if part.isdigit() or part not in model.model_fields:
             continue
         annotation: Any = model.model_fields[part].annotation

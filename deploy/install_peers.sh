@@ -3,7 +3,8 @@
 # that need a missing peer are skipped by name.
 set -eu
 peers="rsyslog rsyslog-relp rsyslog-gnutls softflowd nfdump nfdump-sflow tshark freeradius-utils slapd ldap-utils conntrack nftables iproute2
-softhsm2 chrony chromium fonts-noto-core strace procps openssl zstd tcpdump bsdutils libatomic1
+softhsm2 chrony openssh-server age chromium fonts-noto-core strace procps openssl zstd tcpdump bsdutils libatomic1
+libreoffice-calc-nogui poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 libcap2 libglib2.0-0 libivykis0 libjson-c5 libnet1 libpcre3 libwrap0"
 # Debian lets only one of rsyslog and syslog-ng be installed; the second is unpacked beside it.
 unpacked=/opt/phayan-peers/syslog-ng

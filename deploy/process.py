@@ -27,7 +27,7 @@ from deploy.supervisor import SUPERVISOR_VARIABLE
 FATAL_CODES = frozenset(
     {
         "port_in_use", "port_denied", "address_unavailable", "bad_client", "weak_secret", "keys", "head_missing",
-        "head_locked", "head_root", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log",
+        "head_locked", "head_root", "moved", "tls_required", "bad_certificate", "bad_terms", "archive_state", "no_log",
         "spool_sequence", "socket_in_use", "socket_path_too_long", "tls_files", "listener_setting", "listener_unknown",
     }
 )  # fmt: skip

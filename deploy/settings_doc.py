@@ -67,7 +67,7 @@ def settings_document() -> str:
     for name, field in Config.model_fields.items():
         model, repeats = _section_model(field.annotation)
         if model is not None:
-            lines += _section(name, model, repeats)
+            lines += _section(field.alias or name, model, repeats)
     return "\n".join(lines)
 
 

@@ -33,6 +33,7 @@ FIELDS = {  # of leaves by kind, and of the objects in them by name
     "samples[]": "dispersion_ns monotonic_ns offset_ns source synchronised unix_ns",
     "anchor": "by checkpoint evidence kind log name unix_ns v vkey", "records": "file kind log roots sha256 stream v",
     "roots[]": "generation leaf root units", "times": "age_leaf now_leaf",
+    "successor": "kind log origin unix_ns v vkey",
     "purge": "age_unix_ns clock day held holds kind log previous retention_days streams unix_ns v",
     "streams[]": "bytes chunks first_leaf last_leaf records stream",
     "held": "file rows rows_file rows_sha256 sha256 units",
@@ -254,6 +255,10 @@ class Log:
             self.boots.setdefault(leaf["boot_id"], index)
         getattr(self, f"check_{kind}", lambda *_: None)(index, leaf)
 
+    def check_successor(self, index: int, leaf: dict) -> None:
+        require(index == len(self.leaves) - 1, "leaves follow the one that names a successor")
+        require(Key(leaf["vkey"], 1).name == leaf["origin"], "the successor's key has another name")
+
     def check_clock(self, index: int, leaf: dict) -> None:
         step = leaf["step"]
         require(not step or int(step["from_unix_ns"]) > int(step["to_unix_ns"]), "step is not backwards")
@@ -404,16 +409,25 @@ class Log:
 
 def check_archive(data: Path, head: Path, given: list, witnesses: list[Key]) -> None:
     """Checks all logs, the seams between them, and checkpoints outside of them."""
-    places = [(data / "log", head), *((path / "log", path / "head") for path in sorted(data.glob("former/*")))]
-    logs = [Log(*place, witnesses) for place in places]
+    logs = [Log(data / "log", head, witnesses)]
+    for path in sorted(data.glob("former/*"), key=lambda path: -int(path.name)):
+        former = logs[-1].leaves and logs[-1].leaves[0].get("former")
+        is_restored = former and former["why"] == "restored"  # what is there may end before its newest head
+        logs.append(Log(path / "log", path / ("log/checkpoint" if is_restored else "head"), witnesses))
     earlier = {log.key.text: log for log in logs[1:] if log.key}
     for log in logs:
         with part(log.folder, 0):
             if former := log.leaves[0]["former"]:
+                if former["why"] == "moved" and former["vkey"] not in earlier:
+                    continue
                 before = earlier.pop(former["vkey"])
-                note = Note(former["checkpoint"].encode(), before.key)
+                note, last = Note(former["checkpoint"].encode(), before.key), before.leaves[-1]
                 require(note.size >= len(before.leaves), "former log goes on behind the checkpoint that ends it")
-                before.check_root(note)
+                if former["why"] != "restored" or note.size == len(before.leaves):
+                    before.check_root(note)
+                successor = last["vkey"] if last["kind"] == "successor" else None
+                fits = {"moved": successor == log.key.text, "key_changed": not successor, "restored": True}
+                require(fits[former["why"]], "former log names another successor than this one")
     DEFECTS.extend(f"no log continues this one, {log.folder}, leaf -" for log in earlier.values())
     for file in given + [open(path, "rb") for path in data.glob("anchors/**/*.checkpoint")]:
         with part(file.name), file:

@@ -74,12 +74,13 @@ class AnchorService:
     sources: list[HeadSource]
     clock: Clock
     stamps: StampDesk | None = None
+    copies: Sequence[Target] = ()
     _thinned_monotonic_ns: int | None = field(default=None, init=False)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; then threads have a moment to end. Raises ArchiveStateError `log_changed` when another log was
         begun in the directory: what is remembered is of the former one, and the process has to start again."""
-        targets: list[Target] = [*self.witnesses, *self.authorities]
+        targets: list[Target] = [*self.witnesses, *self.authorities, *self.copies]
         threads = [
             threading.Thread(target=run_target, args=(target, stop), name=target.name, daemon=True)
             for target in targets
@@ -128,6 +129,7 @@ class AnchorService:
             "problem": problem,
             "witnesses": [target.report() for target in self.witnesses],
             "authorities": [target.report() for target in self.authorities],
+            "copies": [target.report() for target in self.copies],
             "not_handed_over": self.store.not_handed_over,
         }
 

@@ -215,6 +215,7 @@ _FIELDS: dict[str, dict[str, Check]] = {
         "held": _is_held,
         "previous": lambda value: value is None or _is_count(value),
     },
+    "successor": {"origin": _is_text, "vkey": _is_text, "unix_ns": _is_nanoseconds},
 }
 _NAMES = {kind: {"v", "kind", "log", *checks} for kind, checks in _FIELDS.items()}
 _CHECKS = {kind: tuple(checks.items()) for kind, checks in _FIELDS.items()}

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from archive.verify.anchors import Anchor
 from archive.verify.coverage import Coverage, slices
@@ -42,6 +43,7 @@ class Gathered:
         self.coverage = Coverage(size)
         self.retention = RetentionFacts()
         self.missing: list[Missing] = []
+        self.successors: list[tuple[int, dict[str, Any]]] = []
 
     def add(self, result: RangeResult) -> None:
         self.continuity.absorb(result.continuity)
@@ -53,6 +55,7 @@ class Gathered:
         self.coverage.add(result, self._report)
         self.retention.absorb(result.retention)
         self.missing += result.missing
+        self.successors += result.successors
 
     def known_nodes(self) -> list[bytes] | None:
         """All of them, or None."""

@@ -4,6 +4,7 @@ import base64
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from archive.verify.anchors import Anchor, Trust
 from archive.verify.heads import CHECKPOINT_FILE, Heads, read_heads, read_key
@@ -13,6 +14,7 @@ from archive.verify.purge_ranges import PurgedRanges, report_missing
 from archive.verify.range_check import LogJob
 from archive.verify.report import Report
 from archive.verify.retention import RetentionCheck
+from archive.verify.seam import check_successor
 from archive.verify.segments import check_ends
 from archive.verify.statements import state_surroundings
 from archive.verify.tiles import TileStore
@@ -44,6 +46,8 @@ class LogResult:
     tree: TreeCheck | None = None
     anchors: list[Anchor] = field(default_factory=list)
     former: dict[str, str] | None = None
+    begun_unix_ns: int | None = None
+    successor: dict[str, Any] | None = None
 
     def root_at(self, size: int) -> bytes | None:
         return None if self.tree is None else self.tree.root_at(size)
@@ -108,6 +112,8 @@ class LogCheck:
 
         # 7. The published checkpoint is a beginning of this tree; what a reader must know besides.
         result.anchors, result.former = gathered.anchors, gathered.observations.former
+        result.begun_unix_ns = gathered.observations.begun_unix_ns
+        result.successor = check_successor(gathered.successors, signed.size, report)
         self._check_published(result.tree, result.heads, signed)
         report.streams = gathered.continuity.summaries()
         report.leaves_without_root = gathered.coverage.count_uncovered()

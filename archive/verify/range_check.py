@@ -61,6 +61,7 @@ class RangeResult:
     kinds: bytearray = field(default_factory=bytearray)
     anchors: list[Anchor] = field(default_factory=list)
     records_leaves: array = field(default_factory=lambda: array("Q"))
+    successors: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     roots: array = field(default_factory=lambda: array("Q"))
 
 
@@ -176,6 +177,8 @@ class RangeCheck:
             anchor = self._anchor_reader.read(number, fields, file)
             if anchor is not None:
                 result.anchors.append(anchor)
+        elif kind == "successor":
+            result.successors.append((number, fields))
         elif kind == "records":
             result.records_leaves.append(number)
             for root in fields["roots"]:

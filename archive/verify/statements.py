@@ -28,6 +28,7 @@ class Observations:
     clock: ClockSamples = field(default_factory=ClockSamples)
     silence: Silence = field(default_factory=Silence)
     former: dict[str, str] | None = None
+    begun_unix_ns: int | None = None
 
     def add_spool_leaf(self, leaf: SpoolLeaf) -> None:
         if leaf.segment is not None:
@@ -41,11 +42,11 @@ class Observations:
     def add_leaf(self, fields: dict[str, Any]) -> None:
         """A leaf of no stream, with well-formed fields."""
         kind = fields["kind"]
-        if kind in ("heartbeat", "key"):
+        if kind in ("heartbeat", "key", "successor"):
             self.last_unix_ns = int(fields["unix_ns"])
             self.silence.see(self.last_unix_ns)
             if kind == "key":
-                self.former = fields["former"]
+                self.former, self.begun_unix_ns = fields["former"], self.last_unix_ns
         elif kind == "outage":
             self.last_unix_ns = int(fields["to_unix_ns"])
             self.silence.set_to(self.last_unix_ns)
@@ -77,6 +78,8 @@ class Observations:
         self.clock.absorb(following.clock)
         self.silence.absorb(following.silence)
         self.former = self.former or following.former
+        if self.begun_unix_ns is None:
+            self.begun_unix_ns = following.begun_unix_ns
 
 
 def state_surroundings(

@@ -98,6 +98,10 @@ DEFECTS: dict[str, tuple[str, str]] = {
         "Leaf 0 of the later log does not fit the earlier log: {detail}.",
         "รายการที่ 0 ของบันทึกถัดไปไม่ตรงกับบันทึกก่อนหน้า: {detail}",
     ),
+    "successor_leaf": (
+        "A leaf names a successor of this log, which ends with it, and is wrong: {detail}.",
+        "รายการที่ระบุบันทึกผู้สืบทอดซึ่งต้องเป็นรายการสุดท้ายไม่ถูกต้อง: {detail}",
+    ),
     "bundle_missing": ("The file with these leaves is missing.", "ไม่พบแฟ้มที่เก็บรายการเหล่านี้"),
     "bundle_damaged": (
         "The file with these leaves was changed: {detail}.",
@@ -267,6 +271,26 @@ STATEMENTS: dict[str, tuple[str, str]] = {
         "Leaves {detail[first]} to {detail[last]} of the earlier log in {detail[folder]} were known and are lost: it "
         "was restored from a backup.",
         "รายการที่ {detail[first]} ถึง {detail[last]} ของบันทึกก่อนหน้าใน {detail[folder]} เคยมีแต่สูญหาย เพราะกู้คืนจากข้อมูลสำรอง",
+    ),
+    "restored": (
+        "The earlier log in {detail[folder]} ({detail[size]} leaves) was restored from a copy; nothing is recorded "
+        "between its last leaf and the later log: {detail[gap]}.",
+        "บันทึกก่อนหน้าใน {detail[folder]} ({detail[size]} รายการ) กู้คืนจากสำเนา ช่วงที่ไม่มีบันทึกระหว่างบันทึกทั้งสอง: {detail[gap]}",
+    ),
+    "moved": (
+        "The earlier log in {detail[folder]} ({detail[size]} leaves) was moved to this machine and names this log as "
+        "its successor; between the two: {detail[gap]}.",
+        "บันทึกก่อนหน้าใน {detail[folder]} ({detail[size]} รายการ) ย้ายมาที่เครื่องนี้และระบุบันทึกนี้เป็นผู้สืบทอด ช่วงระหว่างบันทึกทั้งสอง: "
+        "{detail[gap]}",
+    ),
+    "moved_away": (
+        "This log has ended: it names {detail} as its successor.",
+        "บันทึกนี้สิ้นสุดแล้ว และระบุ {detail} เป็นผู้สืบทอด",
+    ),
+    "successor_not_taken": (
+        "The earlier log in {detail[folder]} names {detail[origin]} as its successor, but was restored from a copy "
+        "instead: ask what became of that one.",
+        "บันทึกก่อนหน้าใน {detail[folder]} ระบุ {detail[origin]} เป็นผู้สืบทอด แต่กลับกู้คืนจากสำเนา ควรสอบถามว่าบันทึกนั้นอยู่ที่ใด",
     ),
     "purged": (
         "Purged as the leaves say: {detail[days]} days from {detail[first_day]} to {detail[last_day]}, "

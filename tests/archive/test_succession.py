@@ -11,11 +11,21 @@ from archive import succession
 from archive.cosignature import sign_cosignature
 from archive.errors import ArchiveError, ArchiveStateError
 from archive.key_source import KeySource
-from archive.keys import load_keys
+from archive.keys import GivenKeys, load_keys
 from archive.leaf import decode_leaf
+from archive.note import VerifierKey
 from archive.sealer import Sealer
+from archive.sealing.naming import SuccessorSource
 from archive.spool import SpoolWriter
-from archive.succession import KEY_CHANGED, RESTORED, begin_new_log, finish_change, former_folders
+from archive.succession import (
+    KEY_CHANGED,
+    MOVED,
+    RESTORED,
+    begin_new_log,
+    finish_change,
+    former_folders,
+    read_successor,
+)
 from archive.tree import TreeReader
 from archive.verify.run import verify_archive
 
@@ -185,3 +195,63 @@ def test_the_larger_of_two_known_heads_is_named(small_log: SmallLog) -> None:
 def test_a_thai_name_of_any_length_has_a_certificate(small_log: SmallLog) -> None:
     change(small_log, "โรงเรียนเทศบาลวัดกลางบันทึกจราจรคอมพิวเตอร์")
     seal(small_log, b"line")
+
+
+def end_with_successor(log: SmallLog, key: VerifierKey) -> None:
+    keys = load_keys(log.paths.keys)
+    sources = [SuccessorSource(key, log.clock)]
+    sealer = Sealer(log.paths, keys, clock=log.clock, head_interval_seconds=0, sources=sources)
+    sealer.run_once(full_look=True)
+    sealer.close()
+
+
+def successor_key(name: str = NEW) -> tuple[Ed25519PrivateKey, VerifierKey]:
+    key = Ed25519PrivateKey.generate()
+    return key, VerifierKey(name, key.public_key().public_bytes_raw())
+
+
+def test_nothing_is_signed_after_a_successor_is_named(small_log: SmallLog) -> None:
+    seal(small_log, b"before")
+    end_with_successor(small_log, successor_key()[1])
+    head = small_log.paths.head.read_bytes()
+    report = verify_archive(small_log.paths.directory, small_log.paths.head)
+    assert (report.exit_code, report.records > 0) == (0, True)
+    assert (read_successor(small_log.paths) or {})["origin"] == NEW
+    for _ in range(2):
+        with pytest.raises(ArchiveStateError, match=r"moved to phayan\.test/second") as caught:
+            seal(small_log, b"after")
+        assert caught.value.code == "moved"
+    with pytest.raises(ArchiveStateError, match="moved to"):
+        change(small_log)
+    assert small_log.paths.head.read_bytes() == head
+
+
+def test_a_log_that_moves_begins_with_the_key_that_was_named(small_log: SmallLog) -> None:
+    private, key = successor_key()
+    seal(small_log, b"before")
+
+    def move(given: Ed25519PrivateKey) -> None:
+        source = KeySource(small_log.paths.keys, given=GivenKeys(given))
+        begin_new_log(small_log.paths, source, NEW, MOVED, small_log.clock)
+
+    with pytest.raises(ArchiveStateError, match="names no successor"):
+        move(private)
+    end_with_successor(small_log, key)
+    with pytest.raises(ArchiveStateError, match="another successor"):
+        move(successor_key()[0])
+    move(private)
+    assert key_leaf(small_log)["vkey"] == key.text()
+    assert key_leaf(small_log)["former"]["why"] == MOVED
+    seal(small_log, b"after")
+    report = verify_archive(small_log.paths.directory, small_log.paths.head)
+    assert report.exit_code == 0, report.to_text()
+    assert "moved" in [statement.code for statement in report.statements]
+
+
+def test_the_package_key_goes_on_after_a_restore(small_log: SmallLog) -> None:
+    keys = load_keys(small_log.paths.keys)
+    source = KeySource(small_log.paths.keys, given=GivenKeys(package=(keys.package, keys.certificate)))  # type: ignore[arg-type]
+    begin_new_log(small_log.paths, source, NEW, RESTORED, small_log.clock)
+    following = load_keys(small_log.paths.keys)
+    assert following.certificate_sha256() == keys.certificate_sha256()
+    assert following.verifier_key(NEW).text() != keys.verifier_key(NEW).text()

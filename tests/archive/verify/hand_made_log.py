@@ -50,7 +50,7 @@ def number_path(number: int) -> str:
 
 def encode_bundle(leaves: list[bytes]) -> bytes:
     content = b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves)
-    frame = zstandard.ZstdCompressor().compress(content)
+    frame = zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(content)
     return frame + bytes.fromhex("502a4d18") + struct.pack("<I", 32) + hashlib.sha256(frame).digest()
 
 
