@@ -11,6 +11,7 @@ from archive.ask.scope_rows import rows_in_scope
 from archive.cases.register import Hold
 from archive.decoder import listener_kind
 from archive.index.engine import Engine
+from archive.index.leaf_reader import LeafReader
 from archive.index.restore import STATEFUL_KINDS
 from archive.index.row_places import PLACE, RowPlaces
 from archive.origin import ArchivePaths
@@ -18,7 +19,7 @@ from archive.package.source_log import SourceLog
 from archive.reduced_datagram import companions
 from archive.retention.held_file import HeldFile
 from archive.retention.limits import RetentionError
-from archive.retention.request import PurgeRequest
+from archive.retention.request import PurgeRequest, rows_schema
 
 Units = dict[int, dict[int, set[int]]]
 """Leaf -> row -> offsets of units."""
@@ -35,23 +36,25 @@ class HeldChoice:
         """The request for `day`, of which nothing was purged before. Raises RetentionError where a row's unit cannot be
         told: then the day stays as it is."""
         held = _sorted(holds)
-        placed = self._places.find(self._rows(day, held))
-        for table, chosen in placed.items():
-            if chosen.column(PLACE).null_count:
-                raise RetentionError(
-                    f"of {chosen.column(PLACE).null_count} rows of table {table} of {day} that are held it cannot be "
-                    "told which bytes they were read from; `phayan reindex`, then try again"
-                )
+        placed = self._placed(self._rows(day, held))
         units = _units_of(placed)
         self._add_companions(units)
         return _request(day, held, placed, units)
 
     def choose_again(
-        self, day: str, holds: Iterable[Hold], kept: HeldFile, kept_rows: dict[str, pa.Table]
+        self,
+        day: str,
+        holds: Iterable[Hold],
+        kept: HeldFile,
+        kept_rows: dict[str, pa.Table],
+        *,
+        has_more: bool = False,
     ) -> PurgeRequest:
-        """The request for a day of which nothing is left but `kept` with `kept_rows`: a part of both."""
+        """The request for a day that was purged before: a part of `kept` with `kept_rows`, and, with `has_more`, what
+        came late for the day."""
         held = _sorted(holds)
         wanted = self._rows(day, held)
+        late = self._late(kept, wanted) if has_more else {}
         placed = {table: _of_kept(rows, kept_rows[table]) for table, rows in wanted.items() if table in kept_rows}
         units = _units_of(placed)
         rows_of = _units_of(kept_rows)
@@ -66,7 +69,45 @@ class HeldChoice:
             for record in kept.records:
                 if record.row not in rows_of.get(record.leaf, {}):
                     units.setdefault(record.leaf, {})[record.row] = {unit.offset for unit in record.units}
+        if late:
+            of_late = _units_of(late)
+            self._add_companions(of_late)
+            for leaf, records in of_late.items():
+                for row, places in records.items():
+                    units.setdefault(leaf, {}).setdefault(row, set()).update(places)
+            placed = {
+                table: pa.concat_tables(
+                    [part[table].cast(rows_schema(table)) for part in (placed, late) if table in part]
+                )
+                for table in placed.keys() | late.keys()
+            }
         return _request(day, held, placed, units)
+
+    def _late(self, kept: HeldFile, wanted: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        """Rows of records that no earlier purge took."""
+        known = {record.leaf for record in kept.records}
+        leaves = LeafReader(self._paths)
+        later: dict[str, pa.Table] = {}
+        for table, rows in wanted.items():
+            numbers = [
+                number
+                for number, leaf in enumerate(rows.column("leaf_index").to_pylist())
+                if leaf not in known and (self._paths.segments / leaves.leaf(leaf)["segment"]).exists()
+            ]
+            if numbers:
+                later[table] = rows.take(pa.array(numbers, pa.int64()))
+        return self._placed(later)
+
+    def _placed(self, rows: dict[str, pa.Table]) -> dict[str, pa.Table]:
+        """Raises RetentionError where a row's unit cannot be told."""
+        placed = self._places.find(rows)
+        for table, chosen in placed.items():
+            if chosen.column(PLACE).null_count:
+                raise RetentionError(
+                    f"of {chosen.column(PLACE).null_count} rows of table {table} that are held it cannot be told which "
+                    "bytes they were read from; `phayan reindex`, then try again"
+                )
+        return placed
 
     def _rows(self, day: str, held: list[Hold]) -> dict[str, pa.Table]:
         return _joined(rows_in_scope(self._engine, hold.scope, day, history=self._history) for hold in held)

@@ -64,10 +64,12 @@ class HeldTemplates:
                     yield place
 
     def _forward(self, leaf_index: int, stream: str, key: tuple[object, ...]) -> Iterator[Place]:
+        day = Path(self._log.leaves.leaf(leaf_index)["segment"]).parent.name
         later = range(leaf_index, self._log.leaves.newest_size())
         for index in islice(later, MAX_FORWARD_LEAVES):
             leaf = self._log.leaves.leaf(index)
-            if leaf.get("stream") == stream and "segment" in leaf and self._log.has_chunk(index):
+            is_of_day = "segment" in leaf and Path(leaf["segment"]).parent.name == day
+            if leaf.get("stream") == stream and is_of_day and self._log.has_chunk(index):
                 yield from self._taught(index, key)
 
     def _taught(self, index: int, key: tuple[object, ...]) -> list[Place]:

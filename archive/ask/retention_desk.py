@@ -17,10 +17,12 @@ from archive.alarms import Condition
 from archive.ask.audit import Actor, Auditor
 from archive.ask.held_choice import HeldChoice
 from archive.cases.register import Hold
+from archive.cases.scope import Scope
 from archive.clock import Clock
 from archive.errors import ArchiveError, ArchiveStateError, AskError
 from archive.index.checkpoint import read_checkpoint
 from archive.index.indexer import Indexer
+from archive.index.purged import DAY_NS, day_bounds_ns
 from archive.local_rpc import call_local
 from archive.origin import ArchivePaths
 from archive.retention.age import LiveClock
@@ -29,11 +31,13 @@ from archive.retention.journal import Journal
 from archive.retention.limits import RetentionError
 from archive.retention.plan import DayPlan, Facts, Plan, make_plan
 from archive.retention.purge_leaf import PurgeLeaf
-from archive.retention.request import write_request
+from archive.retention.request import PurgeRequest, write_request
 from archive.time_text import format_iso
 
 RETENTION_FORMAT = 1
 POLL_SECONDS = 0.25
+HOLD_ATTEMPTS = 10
+"""Times that a day is chosen for anew because a hold was placed meanwhile."""
 ANSWER_SECONDS = 3_600.0
 """The sealer hashes every chunk of the day before it seals the purge: a day of 40 GB takes minutes, not an hour."""
 INDEX_SECONDS = 1_800.0
@@ -68,6 +72,7 @@ class RetentionDesk:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._progress: dict[str, Any] = {"state": "none"}
+        self._now_unix_ns = 0
 
     # What goes when
 
@@ -180,23 +185,32 @@ class RetentionDesk:
                 self._auditor.record(actor, EVENT_FINISHED, self._progress)
 
     def _purge_all(self) -> None:
+        """Every day that is due, and every day of which an ended hold still keeps something. One that cannot be purged
+        keeps no other: the first reason is told at the end."""
         facts, plan = self._read()
-        now = plan.clock.now
-        if now is None:
+        if plan.clock.now is None:
             raise RetentionError(plan.clock.problem)
+        self._now_unix_ns = plan.clock.now.unix_ns
         self._wait_for_index(facts.size)
-        holds = self._holds(now.unix_ns)
-        for one in plan.due():
-            if self._stop.is_set():
-                return
-            self._purge_day(one.day, holds, facts.purges.get(one.day, []), sum(f.records for f in one.folders))
-        known = {hold.id for hold in holds}
-        for day, purges in sorted(facts.purges.items()):
+        days: dict[str, DayPlan | None] = {one.day: one for one in plan.due()}
+        for day, purges in facts.purges.items():
             newest = purges[-1][1]
-            # What no hold keeps any more; a hold that came later cannot bring back what is gone.
-            if not self._stop.is_set() and newest.held is not None and not set(newest.holds) <= known:
-                kept = [hold for hold in holds if hold.id in newest.holds]
-                self._purge_day(day, kept, purges, 0)
+            if newest.held is not None and not set(newest.holds) <= {hold.id for hold in self._holds_now()}:
+                days.setdefault(day, None)
+        failed: list[str] = []
+        for day, one in sorted(days.items()):
+            if self._stop.is_set():
+                break
+            try:
+                self._purge_day(day, one, facts.purges.get(day, []))
+            except ArchiveError as error:
+                log.warning("%s is not purged: %s", day, error)
+                failed.append(str(error))
+        if failed:
+            raise RetentionError(f"{len(failed)} days are not purged; the first: {failed[0]}")
+
+    def _holds_now(self) -> list[Hold]:
+        return self._holds(self._now_unix_ns)
 
     def _wait_for_index(self, size: int) -> None:
         """Holds and what they keep are looked for in the index, which has to know what is sealed."""
@@ -205,28 +219,41 @@ class RetentionDesk:
             if time.monotonic() >= until or self._stop.wait(POLL_SECONDS):
                 raise RetentionError("the index is behind; nothing is purged before it has caught up")
 
-    def _purge_day(self, day: str, holds: list[Hold], earlier: list[tuple[int, PurgeLeaf]], records: int) -> None:
+    def _purge_day(self, day: str, due: DayPlan | None, earlier: list[tuple[int, PurgeLeaf]]) -> None:
         self._progress["day"] = day
-        if holds and day in self._days_without_index():
-            raise RetentionError(
-                f"the index of {day} was dropped, and {len(holds)} holds may keep records of it; `phayan reindex` first"
-            )
-        held = earlier[-1][1].held if earlier else None
-        if held is not None:
-            kept = decode_held((self._paths.log / held.file).read_bytes())
-            rows = decode_rows((self._paths.log / held.rows_file).read_bytes())
-            request = self._choice.choose_again(day, holds, kept, rows)
+        for _ in range(HOLD_ATTEMPTS):
+            holds = self._holds_now()
+            request = self._choose(day, due, earlier, holds)
+            if len(request.leaf):
+                with suppress(AskError, ArchiveStateError):
+                    # Without it the sealer asks itself, a turn later.
+                    call_local(self._paths.run / "sealer.sock", "seal_records_roots")
+            size = read_checkpoint(self._paths).size
+            path = write_request(self._paths.inbox, request)
+            # One that was placed meanwhile was not chosen for.
+            if self._holds_now() == holds or not _withdraw(path):
+                break
         else:
-            request = self._choice.choose(day, holds)
-        if len(request.leaf):
-            with suppress(AskError, ArchiveStateError):
-                # Without it the sealer asks itself, a turn later.
-                call_local(self._paths.run / "sealer.sock", "seal_records_roots")
-        size = read_checkpoint(self._paths).size
-        path = write_request(self._paths.inbox, request)
+            raise RetentionError(f"{day}: holds change too fast")
         self._wait_for_sealer(day, size, path)
         self._progress["days_done"].append(day)
-        self._progress["records"] += records
+        self._progress["records"] += sum(folder.records for folder in due.folders) if due else 0
+
+    def _choose(
+        self, day: str, due: DayPlan | None, earlier: list[tuple[int, PurgeLeaf]], holds: list[Hold]
+    ) -> PurgeRequest:
+        """What holds keep of what is left of a day: of its folders, and of what an earlier purge kept."""
+        touching = [hold for hold in holds if may_touch(hold.scope, day)]
+        if due is not None and touching and day in self._days_without_index():
+            raise RetentionError(
+                f"the index of {day} was dropped, and {touching[0].id} may keep records of it; `phayan reindex` first"
+            )
+        held = earlier[-1][1].held if earlier else None
+        if held is None:
+            return self._choice.choose(day, holds)
+        kept = decode_held((self._paths.log / held.file).read_bytes())
+        rows = decode_rows((self._paths.log / held.rows_file).read_bytes())
+        return self._choice.choose_again(day, holds, kept, rows, has_more=due is not None)
 
     def _wait_for_sealer(self, day: str, size: int, request: Path) -> None:
         """Until the purge is sealed, its files are removed, and the indexer has followed. Raises RetentionError."""
@@ -254,3 +281,19 @@ class RetentionDesk:
             return json.loads((self._paths.run / "sealer.json").read_text(encoding="utf-8")).get("purge", {})
         except (OSError, ValueError):
             return {}
+
+
+def may_touch(scope: Scope, day: str) -> bool:
+    """Whether records received on a UTC day can be of a scope: they may tell of the day before, or of a session that
+    began then."""
+    first, last = day_bounds_ns(day)
+    return scope.from_unix_ns <= last + DAY_NS and scope.until_unix_ns >= first - DAY_NS
+
+
+def _withdraw(request: Path) -> bool:
+    """Take a request back; False where the sealer has it in hand already."""
+    try:
+        request.unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -15,7 +15,9 @@ TABLE = b"table"
 
 
 def encode_frame(content: bytes) -> bytes:
-    """One zstd frame with content size and checksum."""
+    """One zstd frame with content size and checksum. Raises ArchiveFormatError for what could not be read again."""
+    if len(content) > MAX_CONTENT_BYTES:
+        raise ArchiveFormatError(f"{len(content)} bytes of one day are held; at most {MAX_CONTENT_BYTES} can be")
     return zstandard.ZstdCompressor(level=FRAME_LEVEL, write_checksum=True, write_content_size=True).compress(content)
 
 

@@ -15,6 +15,8 @@ NS = 1_000_000_000
 NS_PER_DAY = 86_400 * NS
 MAX_RETENTION_DAYS = 36_500
 """A hundred years: a number beyond it is a mistake."""
+MAX_HELD_UNITS = 400_000
+"""Of one day: each is a line of a kilobyte in its held file, and has to be in memory when that is written."""
 MAX_HOLDS = 2_000
 """Hold ids of one purge leaf, which has at most 65,535 bytes: 20 bytes each, beside the streams."""
 DAY = re.compile(r"[0-9]{8}", re.ASCII)

@@ -11,7 +11,7 @@ from archive.note import Checkpoint
 from archive.origin import ArchivePaths
 from archive.retention.age import Dated, LiveClock, Sample
 from archive.retention.journal import Journal
-from archive.retention.limits import RetentionError, check_retention_days
+from archive.retention.limits import MAX_HELD_UNITS, RetentionError, check_retention_days
 from archive.retention.plan import DayPlan, Plan, make_plan
 from archive.retention.purge_leaf import PurgeLeaf
 from archive.retention.request import MAX_REQUEST_BYTES, SUFFIX, PurgeRequest, decode_request
@@ -82,6 +82,10 @@ class PurgeDecision:
             raise RetentionError(f"{path.name} is a request for {request.day}")
         if len(request.leaf) and not request.holds:
             raise RetentionError(f"units of {request.day} are to be kept, and no hold is named")
+        if len(request.leaf) > MAX_HELD_UNITS:
+            raise RetentionError(
+                f"{len(request.leaf)} units of {request.day} are held; at most {MAX_HELD_UNITS} can be"
+            )
         facts = self.journal.read()
         plan = make_plan(facts, self._settings.retention_days, self.live())
         if plan.clock.now is None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import zstandard
+from flow_days import to_next_day
 from indexed_log import LocalWorker
 from purge_log import InlineExecutor
-from test_scope_rows import PEOPLE, School, address_of
+from test_scope_rows import PEOPLE, School, address_of, line
 
 from archive.ask.audit import Actor, Auditor
 from archive.ask.coverage import measure_coverage
@@ -25,6 +26,7 @@ from archive.cases.register import Hold
 from archive.index.purged import PURGED_TABLES
 from archive.index.row_places import RowPlaces
 from archive.retention.held_file import decode_held
+from archive.retention.limits import RetentionError
 from archive.run_report import write_run_report
 from archive.sealer import Sealer
 from archive.sealing.json_leaves import JsonLeaves, check_clock_fields
@@ -269,3 +271,89 @@ def test_a_clock_that_is_not_believed_purges_nothing(school: RetainedSchool) -> 
     with pytest.raises(Exception, match="jumped"):
         desk.start(ACTOR)
     assert school.rows_left() == before
+
+
+def accounts_left(school: RetainedSchool, day: str) -> set[str]:
+    return {row["account"] for row in school.rows("sessions", "account", f"toYYYYMMDD(received) = {day}")}
+
+
+def test_an_order_that_follows_keep_first_keeps_on(school: RetainedSchool) -> None:
+    """The purge named the first hold alone; when that one ends, the second, placed meanwhile, keeps the same."""
+    day = utc_day(school.start_ns)
+    order = school.hold(days=365)
+    first = replace(
+        order, id="hold-2026-0001", kind="preserve", until_unix_ns=school.clock.unix_ns() + 95 * DAY_SECONDS * NS
+    )
+    second = replace(order, id="hold-2026-0002")
+    holds = [first]
+    desk = school.desk(holds)
+    wait_days(school, RETENTION_DAYS + 1)
+    assert (said := run(school, desk))["state"] == "finished", said["problem"]
+    before = school.rows_left()
+    holds.append(second)
+    wait_days(school, 5)
+    assert (said := run(school, desk))["state"] == "finished", said["problem"]
+    assert accounts_left(school, day) == {f"pupil{MALEE}"}
+    assert school.rows_left()["nat"] == before["nat"]
+    school.check()
+
+
+def test_what_comes_late_for_a_purged_day_is_held_too(school: RetainedSchool) -> None:
+    day, hold = utc_day(school.start_ns), school.hold(days=700)
+    desk = school.desk([hold])
+    wait_days(school, RETENTION_DAYS + 1)
+    assert (said := run(school, desk))["state"] == "finished", said["problem"]
+    before = len(school.rows("logs", "row", f"toYYYYMMDD(received) = {day}"))
+    # A spool file of that day that was forgotten on another disk.
+    writer = school.writer("forgotten")
+    for number in (MALEE, MALEE + 1):
+        listener, payload = line(address_of(number))
+        writer.append(payload, listener=listener, received_unix_ns=school.at_ns)
+    writer.close()
+    school.writers.remove(writer)
+    school.turn()
+    assert len(school.rows("logs", "row", f"toYYYYMMDD(received) = {day}")) == before + 2
+    for _ in range(3):
+        school.roots.force()
+        school.turn()
+    wait_days(school, RETENTION_DAYS + 2)
+    assert (said := run(school, desk))["state"] == "finished", said["problem"]
+    assert len(school.rows("logs", "row", f"toYYYYMMDD(received) = {day}")) == before + 1
+    school.check()
+
+
+def test_a_hold_placed_while_a_day_is_chosen_counts(school: RetainedSchool, monkeypatch: pytest.MonkeyPatch) -> None:
+    day, hold = utc_day(school.start_ns), school.hold(days=365)
+    holds: list[Hold] = []
+    desk = school.desk(holds)
+    wait_days(school, RETENTION_DAYS + 1)
+    choose = HeldChoice.choose
+
+    def placing(self: HeldChoice, *given: Any) -> Any:
+        request = choose(self, *given)
+        holds[:] = [hold]
+        return request
+
+    monkeypatch.setattr(HeldChoice, "choose", placing)
+    assert (said := run(school, desk))["state"] == "finished", said["problem"]
+    assert accounts_left(school, day) == {f"pupil{MALEE}"}
+
+
+def test_one_day_that_fails_keeps_no_other(school: RetainedSchool, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = utc_day(school.start_ns)
+    to_next_day(school)
+    second = utc_day(school.clock.unix_ns())
+    school.put("collector", ("syslog/udp-5514", b"<13>the day after"))
+    desk = school.desk([])
+    wait_days(school, RETENTION_DAYS + 2)
+    choose = HeldChoice.choose
+
+    def failing(self: HeldChoice, day: str, holds: Any) -> Any:
+        if day == first:
+            raise RetentionError("the scope has too many rows")
+        return choose(self, day, holds)
+
+    monkeypatch.setattr(HeldChoice, "choose", failing)
+    said = run(school, desk)
+    assert (said["state"], said["days_done"]) == ("failed", [second])
+    assert "too many rows" in said["problem"]
