@@ -103,10 +103,13 @@ class _Service:
             lambda: self._is_stopped(),
         )
         self._purge = PurgeSource(paths, clock, self._roots, settings_of_purge)
+        self._writing = threading.Lock()
         self._mover: DayMover | None = None
         if settings.second_directory is not None:
             watch = StorageWatch(paths.directory, settings.reserve_bytes, clock)
-            self._mover = DayMover(paths, settings.second_directory, watch, clock, settings.retention_days)
+            self._mover = DayMover(
+                paths, settings.second_directory, watch, clock, settings.retention_days, self._writing
+            )
         self._reported = 0.0
 
     def seal(self, stop: threading.Event) -> None:
@@ -124,7 +127,8 @@ class _Service:
         problem = ""
         while not stop.is_set():
             try:
-                worked = sealer.run_once()
+                with self._writing:
+                    worked = sealer.run_once()
                 problem = ""
             except OSError as error:
                 problem = f"{error.strerror}: {error.filename or 'segment'}"

@@ -1,9 +1,10 @@
 """The rows of the index that are of a scope, in columns.
 
-*sessions*: every record of the sessions of the accounts, devices and addresses that overlap the interval. *nat*,
-*flows*, *logs*: what names an address while a subject had it, and what names an address of the scope itself; lines
-whose `user` is an account. What counts is the time of the event, of a flow its start; that of receipt for lines, whose
-own clocks may be wrong, and where a record tells no time. Never rows of `identity` or `cases`.
+*sessions*: every record of the sessions of the accounts, devices and addresses that overlap the interval, and of those
+that stood behind an outside address of the scope. *nat*, *flows*, *logs*: what names an address while a subject had it,
+and what names an address of the scope itself; lines whose `user` is an account. A translation or a flow counts from its
+beginning to its end, so that one that began before the interval and lasted into it is whole; a line at its receipt, for
+its own clock may be wrong. Never rows of `identity` or `cases`.
 """
 
 import ipaddress
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc_  # its functions are made at import, out of a type checker's sight
 
 from archive.ask.event_rows import ipv6_text
-from archive.ask.scope_sessions import Span, Subjects, Window, find_subjects
+from archive.ask.scope_sessions import LOOK_BACK_NS, Span, Subjects, Window, find_subjects
 from archive.cases.scope import Scope
 from archive.errors import AskError
 from archive.index.engine import Engine
@@ -30,7 +31,14 @@ MAX_AHEAD_NS = 86_400 * 1_000_000_000
 """A device's clock may be this far ahead of ours; days before that are not read."""
 NS = 1_000_000_000
 
-_MOMENTS = {"nat": "time", "flows": "coalesce(`start`, `end`, received)", "logs": "received"}
+_FIRST = {"nat": "time", "flows": "coalesce(`start`, `end`, received)", "logs": "received"}
+_LAST = {"nat": "time", "flows": "coalesce(`end`, `start`, received)", "logs": "received"}
+_MAPPING = (
+    "realm", "sender_address", "outside_address", "outside_port_low", "protocol", "inside_address", "inside_port",
+    "destination_address", "destination_port", "mapping_id",
+)  # fmt: skip
+"""Columns that are alike in the events of one translation."""
+FOR_EVER_NS = 2**62
 _INSIDE = {
     "nat": ("inside_address",),
     "flows": ("source_address", "destination_address", "postnat_source_address", "postnat_destination_address"),
@@ -51,7 +59,7 @@ def rows_in_scope(
     """
     subjects = find_subjects(history or engine, scope)
     found = {"sessions": _session_rows(engine, subjects, day)}
-    for table in _MOMENTS:
+    for table in _FIRST:
         found[table] = _traffic_rows(engine, table, scope, subjects, day)
     return {name: rows for name, rows in found.items() if rows.num_rows}
 
@@ -88,19 +96,22 @@ def _traffic_rows(engine: Engine, table: str, scope: Scope, subjects: Subjects, 
     if not named:
         return SCHEMAS[table].empty_table()
     condition, of_day = _received_on(day)
-    moment = _MOMENTS[table]
+    first, last = _FIRST[table], _LAST[table]
+    # The events of a translation that lasts into the interval may lie outside of it.
+    around = LOOK_BACK_NS if table == "nat" else 0
     rows = engine.query_table(
-        f"SELECT {_columns(table)}, toUnixTimestamp64Nano({moment}) AS moment_unix_ns FROM {{db}}.{table} "
+        f"SELECT {_columns(table)}, toUnixTimestamp64Nano({first}) AS first_unix_ns, "
+        f"toUnixTimestamp64Nano({last}) AS last_unix_ns FROM {{db}}.{table} "
         f"WHERE {condition} AND received >= fromUnixTimestamp64Nano({{earliest:Int64}}, 'UTC') "
-        f"AND {moment} >= fromUnixTimestamp64Nano({{start:Int64}}, 'UTC') "
-        f"AND {moment} <= fromUnixTimestamp64Nano({{end:Int64}}, 'UTC') AND ({' OR '.join(named)}) "
+        f"AND {last} >= fromUnixTimestamp64Nano({{start:Int64}}, 'UTC') "
+        f"AND {first} <= fromUnixTimestamp64Nano({{end:Int64}}, 'UTC') AND ({' OR '.join(named)}) "
         "ORDER BY leaf_index, row LIMIT {limit:UInt32}",
         {
             **parameters,
             **of_day,
-            "earliest": max(0, scope.from_unix_ns - MAX_AHEAD_NS),
-            "start": scope.from_unix_ns,
-            "end": scope.until_unix_ns,
+            "earliest": max(0, scope.from_unix_ns - around - MAX_AHEAD_NS),
+            "start": scope.from_unix_ns - around,
+            "end": scope.until_unix_ns + around,
             "limit": MAX_ROWS + 1,
         },
     )
@@ -130,10 +141,14 @@ def _named_condition(table: str, scope: Scope, subjects: Subjects) -> tuple[list
 
 def _is_in_scope(rows: pa.Table, table: str, scope: Scope, subjects: Subjects) -> np.ndarray:
     """One truth a row."""
-    moments = rows["moment_unix_ns"].to_numpy().astype(np.int64, copy=False)
     found = np.zeros(rows.num_rows, np.bool_)
     if not rows.num_rows:
         return found
+    first, last = (rows[name].to_numpy().astype(np.int64) for name in ("first_unix_ns", "last_unix_ns"))
+    begin, end = first, last
+    if table == "nat":
+        first, last, begin, end = _lifetimes(rows, first)
+    touches = (begin <= scope.until_unix_ns) & (end >= scope.from_unix_ns)
     realm = rows["realm"].combine_chunks().cast(pa.string())
     for column in _NAMED[table]:
         addresses = rows[column].combine_chunks().cast(pa.binary(16))
@@ -141,11 +156,29 @@ def _is_in_scope(rows: pa.Table, table: str, scope: Scope, subjects: Subjects) -
             found |= _is_named(addresses, realm, scope)
         if column in _INSIDE[table] and subjects.windows:
             keys = _joined(realm, addresses)
-            found |= _is_within(keys, moments, _spans_by_key(subjects.windows))
+            found |= _is_within(keys, first, last, _spans_by_key(subjects.windows))
     if table == "logs" and subjects.accounts:
         users = pc.utf8_lower(rows["user"].combine_chunks().cast(pa.string())).cast(pa.binary())
-        found |= _is_within(users, moments, {name.encode(): spans for name, spans in subjects.accounts.items()})
-    return found
+        found |= _is_within(users, first, last, {name.encode(): spans for name, spans in subjects.accounts.items()})
+    return found & touches
+
+
+def _lifetimes(rows: pa.Table, moments: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of each event the first and the last recorded moment of its translation, then when it may have begun and ended: a
+    day before, where its beginning is not among the rows, and a day after its last sign, where its end is not."""
+    keys: dict[tuple[Any, ...], int] = {}
+    columns = (rows[name].to_pylist() for name in _MAPPING)
+    codes = np.array([keys.setdefault(key, len(keys)) for key in zip(*columns, strict=True)], np.int64)
+    events = rows["event"].combine_chunks().cast(pa.string()).to_pylist()
+    first, last = np.full(len(keys), FOR_EVER_NS), np.full(len(keys), -FOR_EVER_NS)
+    np.minimum.at(first, codes, moments)
+    np.maximum.at(last, codes, moments)
+    begins, ends = np.zeros(len(keys), np.bool_), np.zeros(len(keys), np.bool_)
+    begins[codes[[event in ("open", "carry") for event in events]]] = True
+    ends[codes[[event == "close" for event in events]]] = True
+    begun = np.where(begins, first, first - LOOK_BACK_NS)
+    ended = np.where(ends, last, last + LOOK_BACK_NS)
+    return first[codes], last[codes], begun[codes], ended[codes]
 
 
 def _joined(realm: pa.Array, addresses: pa.Array) -> pa.Array:
@@ -160,12 +193,12 @@ def _key(window: Window) -> bytes:
 def _spans_by_key(windows: Iterable[Window]) -> dict[bytes, list[Span]]:
     found: dict[bytes, list[Span]] = {}
     for window in windows:
-        found.setdefault(_key(window), []).append((window.start_ns, window.end_ns))
+        found.setdefault(_key(window), []).append((window.since_ns, window.end_ns))
     return found
 
 
-def _is_within(keys: pa.Array, moments: np.ndarray, spans: dict[bytes, list[Span]]) -> np.ndarray:
-    """Whether the moment of a row lies in a span of its key. The loop goes over keys, not rows."""
+def _is_within(keys: pa.Array, first: np.ndarray, last: np.ndarray, spans: dict[bytes, list[Span]]) -> np.ndarray:
+    """Whether a row, from its first to its last moment, touches a span of its key. The loop goes over keys."""
     names = list(spans)
     codes = pc.fill_null(pc.index_in(keys, pa.array(names, pa.binary())), -1).to_numpy(zero_copy_only=False)
     found = np.zeros(len(codes), np.bool_)
@@ -174,8 +207,8 @@ def _is_within(keys: pa.Array, moments: np.ndarray, spans: dict[bytes, list[Span
     for code in np.unique(codes[codes >= 0]).tolist():
         rows = order[bounds[code] : bounds[code + 1]]
         starts, ends = (np.array(side, np.int64) for side in zip(*_disjoint(spans[names[code]]), strict=True))
-        place = np.searchsorted(starts, moments[rows], side="right") - 1
-        found[rows] = (place >= 0) & (moments[rows] <= ends[np.maximum(place, 0)])
+        place = np.searchsorted(starts, last[rows], side="right") - 1
+        found[rows] = (place >= 0) & (first[rows] <= ends[np.maximum(place, 0)])
     return found
 
 

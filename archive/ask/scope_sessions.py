@@ -38,12 +38,14 @@ Span = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """An inside address that a subject had from `start_ns` to `end_ns`, both included."""
+    """An inside address that a subject had from `start_ns` to `end_ns`, both included, within the scope's interval, and
+    already from `since_ns` on."""
 
     realm: str
     address: bytes
     start_ns: int
     end_ns: int
+    since_ns: int
 
 
 @dataclass
@@ -54,19 +56,23 @@ class Subjects:
     windows: list[Window] = field(default_factory=list)
     accounts: dict[str, list[Span]] = field(default_factory=dict)
     places: set[tuple[str, int, int]] = field(default_factory=set)
+    translated: dict[tuple[str, bytes], list[Span]] = field(default_factory=dict)
+    """Inside addresses that stood behind an outside address of the scope, and when: whoever was logged in there is who
+    the question is about, but no further traffic of theirs."""
 
 
 def find_subjects(engine: Engine, scope: Scope) -> Subjects:
     """Raises AskError `too_wide` beyond MAX_SESSION_EVENTS, IndexUnavailableError."""
     whole = (scope.from_unix_ns, scope.until_unix_ns)
     found = Subjects(accounts={account.lower(): [whole] for account in scope.accounts})
+    found.translated = _translated(engine, scope)
     for account, spans in _accounts_of_persons(engine, scope):
         found.accounts.setdefault(account.lower(), []).extend(spans)
     rows = _session_rows(engine, scope, found)
     chosen = [
         (session, span)
         for session in fold_sessions(rows)
-        for span in _spans_of(session, scope, found.accounts)
+        for span in _spans_of(session, scope, found)
         if session.overlaps(*span)
     ]
     ends = _seen_after(engine, [session for session, _ in chosen if session.end_ns is None], scope.until_unix_ns)
@@ -111,9 +117,14 @@ def _session_rows(engine: Engine, scope: Scope, found: Subjects) -> list[Row]:
         "since_leaf": leaf,
         "accounts": sorted(found.accounts),
         "devices": list(scope.devices),
+        "translated": sorted({ipv6_text(address) for _, address in found.translated}),
         "limit": MAX_SESSION_EVENTS + 1,
     }
-    conditions = ["has({accounts:Array(String)}, lowerUTF8(account))", "has({devices:Array(String)}, lower(station))"]
+    conditions = [
+        "has({accounts:Array(String)}, lowerUTF8(account))",
+        "has({devices:Array(String)}, lower(station))",
+        "address IN (SELECT arrayJoin({translated:Array(IPv6)}))",
+    ]
     for place, subject in enumerate(scope.addresses):
         parameters |= dict(zip((f"low{place}", f"high{place}"), subject.range16(), strict=True))
         condition = f"address >= {{low{place}:IPv6}} AND address <= {{high{place}:IPv6}}"
@@ -135,13 +146,42 @@ def _session_rows(engine: Engine, scope: Scope, found: Subjects) -> list[Row]:
     return [*rows, *restarts]
 
 
-def _spans_of(session: Interval, scope: Scope, accounts: dict[str, list[Span]]) -> list[Span]:
+def _translated(engine: Engine, scope: Scope) -> dict[tuple[str, bytes], list[Span]]:
+    """Inside addresses of translations by an outside address of the scope."""
+    if not scope.addresses:
+        return {}
+    parameters: dict[str, Any] = {
+        "from": scope.from_unix_ns,
+        "since": scope.from_unix_ns - LOOK_BACK_NS,
+        "until": scope.until_unix_ns,
+    }
+    named = []
+    for place, subject in enumerate(scope.addresses):
+        parameters |= dict(zip((f"low{place}", f"high{place}"), subject.range16(), strict=True))
+        named.append(f"(outside_address >= {{low{place}:IPv6}} AND outside_address <= {{high{place}:IPv6}})")
+    rows = engine.query(
+        "SELECT realm, inside_address, toUnixTimestamp64Nano(min(time)) AS first, toUnixTimestamp64Nano(max(time)) AS "
+        "last, countIf(event = 'close') AS closed FROM {db}.nat WHERE time >= fromUnixTimestamp64Nano({since:Int64}, "
+        "'UTC') AND time <= fromUnixTimestamp64Nano({until:Int64}, 'UTC') "
+        f"AND ({' OR '.join(named)}) GROUP BY realm, inside_address, inside_port, outside_port_low, protocol "
+        "HAVING last >= {from:Int64} OR closed = 0",
+        parameters,
+    )
+    found: dict[tuple[str, bytes], list[Span]] = {}
+    for row in rows:
+        span = int(row["first"]), int(row["last"]) if row["closed"] else scope.until_unix_ns
+        found.setdefault((row["realm"], row["inside_address"]), []).append(span)
+    return found
+
+
+def _spans_of(session: Interval, scope: Scope, found: Subjects) -> list[Span]:
     """When a session is within the scope, by what is known of it."""
     row = session.first
     whole = (scope.from_unix_ns, scope.until_unix_ns)
     if row["station"].lower() in scope.devices or _is_at(row, scope):
         return [whole]
-    return accounts.get(row["account"].lower(), []) if row["account"] else []
+    spans = list(found.accounts.get(row["account"].lower(), [])) if row["account"] else []
+    return [*spans, *found.translated.get((row["realm"], row["address"]), [])]
 
 
 def _is_of_person(session: Interval, scope: Scope, accounts: dict[str, list[Span]]) -> bool:
@@ -164,8 +204,8 @@ def _window(session: Interval, span: Span, ends: dict[tuple[str, bytes], list[tu
         end = min(
             (moment - 1 for moment, other in seen if moment > session.last_seen_ns and other != own), default=None
         )
-    start, end = max(start, span[0]), span[1] if end is None else min(end, span[1])
-    return Window(row["realm"], row["address"], start, end) if start <= end else None
+    since, start, end = start, max(start, span[0]), span[1] if end is None else min(end, span[1])
+    return Window(row["realm"], row["address"], start, end, since) if start <= end else None
 
 
 def _seen_after(

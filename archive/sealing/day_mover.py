@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from archive.clock import Clock
@@ -9,7 +10,7 @@ from archive.errors import ArchiveError
 from archive.origin import ArchivePaths
 from archive.segment import utc_day
 from archive.storage.levels import Level
-from archive.storage.second_disk import finish_moves, movable_days, move_day
+from archive.storage.second_disk import finish_moves, movable_days, move_day, open_second
 from archive.storage.watch import StorageWatch
 
 LOOK_SECONDS = 30.0
@@ -23,12 +24,18 @@ log = logging.getLogger(__name__)
 
 
 class DayMover:
-    """`retention_days` as in the settings. `report` is for the run report."""
+    """`retention_days` as in the settings. `lock` is held by the sealer while it writes into folders of days."""
 
     def __init__(
-        self, paths: ArchivePaths, second: Path, watch: StorageWatch, clock: Clock, retention_days: int
+        self,
+        paths: ArchivePaths,
+        second: Path,
+        watch: StorageWatch,
+        clock: Clock,
+        retention_days: int,
+        lock: AbstractContextManager[object],
     ) -> None:
-        self._paths, self._second, self._watch = paths, second, watch
+        self._paths, self._second, self._watch, self._lock = paths, second, watch, lock
         self._clock, self._retention_days = clock, retention_days
         self.moved_days = 0
         self.problem = ""
@@ -47,7 +54,8 @@ class DayMover:
         folders = movable_days(self._paths.segments, utc_day(now - (YOUNGEST_DAYS - 1) * DAY_NS), since)
         if not folders:
             return False
-        size = move_day(folders[0], self._second)
+        place = open_second(self._second, self._paths.origin(), self._paths.segments)
+        size = move_day(folders[0], place, self._lock)
         self.moved_days += 1
         log.info("%s/%s is on the second disk now, %d bytes", folders[0].parent.name, folders[0].name, size)
         return True

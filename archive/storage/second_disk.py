@@ -7,12 +7,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from archive.durable import make_directory, sync_directory
 from archive.errors import ArchiveError
 
 BLOCK_BYTES = 4 * 1024 * 1024
+MARK = "phayan-second-disk"
 LINK_SUFFIX, PART_SUFFIX = ".link", ".part"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -21,6 +23,30 @@ class SecondDiskError(ArchiveError):
     """A day that cannot be moved; it stays where it is."""
 
     code = "second_disk"
+
+
+def open_second(second: Path, origin: str, first: Path) -> Path:
+    """Where days of the log `origin` lie on the second disk. The directory gets a mark when it is first used; later one
+    without it is an empty mount point. Raises SecondDiskError."""
+    folder = second / hashlib.sha256(origin.encode()).hexdigest()[:16]
+    mark = second / MARK
+    try:
+        if second.stat().st_dev == first.stat().st_dev:
+            raise SecondDiskError(f"{second} is on the disk of the archive itself; nothing would be gained")
+        if not mark.exists():
+            if any(_links_into(first, second)):
+                raise SecondDiskError(f"{second} has no {MARK}, and days lie there: is the disk mounted?")
+            mark.write_text("days of a Phayan archive\n", encoding="ascii")
+    except FileNotFoundError as error:
+        raise SecondDiskError(f"{second} is not there; is the disk mounted?") from error
+    make_directory(folder)
+    return folder
+
+
+def _links_into(segments: Path, second: Path) -> Iterator[Path]:
+    for path in segments.glob("*/[0-9]*"):
+        if path.is_symlink() and second in Path(os.readlink(path)).parents:
+            yield path
 
 
 def movable_days(segments: Path, before_day: str, since_day: str = "") -> list[Path]:
@@ -33,8 +59,9 @@ def movable_days(segments: Path, before_day: str, since_day: str = "") -> list[P
     )
 
 
-def move_day(folder: Path, second: Path) -> int:
-    """Move a day's folder to `second/<stream>/<day>`. Returns its bytes. Durable on return.
+def move_day(folder: Path, second: Path, lock: AbstractContextManager[object]) -> int:
+    """Move a day's folder to `second/<stream>/<day>`. Returns its bytes. Durable on return. `lock` is held by whoever
+    writes into such folders, and here for the moment in which the folders change places.
 
     Raises SecondDiskError where the copy does not read back as it was; OSError. Then the folder is as it was.
     """
@@ -49,13 +76,14 @@ def move_day(folder: Path, second: Path) -> int:
         shutil.rmtree(target)
     os.rename(part, target)
     sync_directory(target.parent)
-    if _sizes(folder) != _sizes(target):
-        shutil.rmtree(target)
-        raise SecondDiskError(f"{folder} has changed while it was copied")
     link = folder.with_name(folder.name + LINK_SUFFIX)
     link.unlink(missing_ok=True)
-    link.symlink_to(target)
-    _exchange(link, folder)
+    with lock:
+        if _sizes(folder) != _sizes(target):
+            shutil.rmtree(target)
+            raise SecondDiskError(f"{folder} has changed while it was copied")
+        link.symlink_to(target)
+        _exchange(link, folder)
     sync_directory(folder.parent)
     # What the link's name holds now is the old folder.
     shutil.rmtree(link)

@@ -1,12 +1,14 @@
 """Sealed days move to a second disk while the first fills, and stay readable, provable and purgeable."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from purge_log import DAY_SECONDS, PurgeLog
 
 from archive.ask.record import prove_leaf
+from archive.sealing import day_mover
 from archive.sealing.day_mover import DayMover
 from archive.storage.levels import Level
 from archive.verify.run import verify_archive
@@ -19,6 +21,12 @@ class Disk:
 
     def level(self) -> Level:
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def another_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a test both folders are on one disk."""
+    monkeypatch.setattr(day_mover, "open_second", lambda second, origin, first: second)
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def is_intact(log: PurgeLog) -> bool:
 
 def test_days_move_and_are_purged_from_there(log: PurgeLog, tmp_path: Path) -> None:
     disk, second = Disk(), tmp_path / "second"
-    mover = DayMover(log.paths, second, disk, log.clock, log.retention_days)  # type: ignore[arg-type]
+    mover = DayMover(log.paths, second, disk, log.clock, log.retention_days, nullcontext())  # type: ignore[arg-type]
     leaves, days = [], []
     for _ in range(4):
         days.append(log.day())
@@ -67,7 +75,7 @@ def test_days_move_and_are_purged_from_there(log: PurgeLog, tmp_path: Path) -> N
 def test_a_day_about_to_be_purged_is_not_moved(log: PurgeLog, tmp_path: Path) -> None:
     disk = Disk()
     disk.now = Level.FILLING
-    mover = DayMover(log.paths, tmp_path / "second", disk, log.clock, log.retention_days)  # type: ignore[arg-type]
+    mover = DayMover(log.paths, tmp_path / "second", disk, log.clock, log.retention_days, nullcontext())  # type: ignore[arg-type]
     log.receive("collector", b"<13>old")
     log.clock.advance((log.retention_days - 2) * DAY_SECONDS)
     assert not mover.step()

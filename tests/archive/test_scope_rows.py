@@ -148,7 +148,9 @@ def test_a_network_and_an_outside_address_take_whom_they_hold(school: School) ->
     assert inside_addresses("nat", found["nat"]) == {address_of(n) for n in range(1, 16)}
     assert {name: rows.num_rows for name, rows in found.items()} == {"sessions": 30, "nat": 45, "flows": 15, "logs": 30}
     outside = school.find(school.scope(addresses=(SubjectAddress(f"{OUTSIDE}/32"),)))
-    assert {name: rows.num_rows for name, rows in outside.items()} == {"nat": PEOPLE + 60, "flows": 30}
+    # And who was logged in behind it: the translation alone leads to nobody.
+    counts = {"sessions": 2 * PEOPLE, "nat": PEOPLE + 60, "flows": 30}
+    assert {name: rows.num_rows for name, rows in outside.items()} == counts
 
 
 def test_days_are_those_of_receipt(school: School) -> None:
@@ -252,3 +254,35 @@ def test_lines_that_name_the_account(school: School) -> None:
     places = school.find(school.scope(accounts=("pupil9",)))["logs"]["row"].to_pylist()
     assert 9_999 in places
     assert 9_999 not in school.find(school.scope(accounts=("pupil8",)))["logs"]["row"].to_pylist()
+
+
+def lasting(event: str, number: int) -> tuple[str, bytes]:
+    """A translation that is open for an hour."""
+    words = (
+        f"src={address_of(number)} dst=198.51.100.81 sport=7000 dport=443 src=198.51.100.81 dst={OUTSIDE} sport=443 "
+        f"dport={60_000 + number}"
+    )
+    return SYSLOG, f"<134>Nov 20 08:01:12 gw conntrack: [{event}] tcp 6 {words} id={900 + number}".encode()
+
+
+@pytest.mark.parametrize("subject", ["account", "outside address"])
+def test_what_began_before_the_interval_and_lasted_into_it_is_whole(tmp_path: Any, subject: str) -> None:
+    school = School.make(tmp_path)
+    try:
+        now = school.clock.unix_ns()
+        school.put("portal", *[school.session("open", n, now) for n in (1, 2)])
+        school.put("collector", *[lasting("NEW", n) for n in (1, 2)])
+        school.clock.advance(1800)
+        start = school.clock.unix_ns()
+        school.clock.advance(1800)
+        school.put("collector", *[lasting("DESTROY", n) for n in (1, 2)])
+        end = school.clock.unix_ns()
+        school.put("portal", *[school.session("close", n, end, ended_why="logout") for n in (1, 2)])
+        of = {"accounts": ("pupil1",)} if subject == "account" else {"addresses": (SubjectAddress(f"{OUTSIDE}/32"),)}
+        found = rows_in_scope(school.engine, Scope(start, start + 60 * NS, **of))
+        people = 1 if subject == "account" else 2
+        assert {name: rows.num_rows for name, rows in found.items()} == {"sessions": 2 * people, "nat": 2 * people}
+        after = rows_in_scope(school.engine, Scope(end + 60 * NS, end + 120 * NS, **of))
+        assert after == {}
+    finally:
+        school.close()
