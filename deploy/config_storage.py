@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from archive.storage.levels import DEFAULT_RESERVE_BYTES, LEAST_RESERVE_BYTES
+from archive.storage.levels import DEFAULT_RESERVE_BYTES
 from deploy.config_types import Section
 
 MIB = 1024 * 1024
@@ -15,9 +15,9 @@ class StorageSettings(Section):
 
     reserve_mib: int = Field(
         default=DEFAULT_RESERVE_BYTES // MIB,
-        ge=LEAST_RESERVE_BYTES // MIB,
+        ge=0,
         le=1_048_576,
-        description="Kept free for log-ins, accounting, the audit and sealing when traffic records stop at 95 %",
+        description="Kept free for log-ins, accounting and sealing when traffic records stop at 95 %; 0: nothing stops",
     )
     when_reserve_ends: Literal["refuse", "count"] = Field(
         default="refuse",

@@ -224,13 +224,15 @@ class RetentionDesk:
         for _ in range(HOLD_ATTEMPTS):
             holds = self._holds_now()
             request = self._choose(day, due, earlier, holds)
+            if self._holds_now() != holds:
+                continue
             if len(request.leaf):
                 with suppress(AskError, ArchiveStateError):
                     # Without it the sealer asks itself, a turn later.
                     call_local(self._paths.run / "sealer.sock", "seal_records_roots")
             size = read_checkpoint(self._paths).size
             path = write_request(self._paths.inbox, request)
-            # One that was placed meanwhile was not chosen for.
+            # One that was placed in this moment was not chosen for.
             if self._holds_now() == holds or not _withdraw(path):
                 break
         else:

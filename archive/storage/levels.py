@@ -12,7 +12,6 @@ BACK_PERCENT = 2
 """So far below its threshold a level ends, else receivers would start and stop with every file that is sealed."""
 DEFAULT_RESERVE_BYTES = 512 * 1024 * 1024
 """A week of log-ins and accounting of a large school, 60,000 records of 300 bytes a day sealed, and a night's purge."""
-LEAST_RESERVE_BYTES = 16 * 1024 * 1024
 SPENT_SHARE = 8
 """An eighth of the reserve is the sealer's: until its head is signed a chunk lies in spool and segment at once."""
 
@@ -41,7 +40,7 @@ class Space:
 
 
 def level_at(space: Space, reserve_bytes: int) -> Level:
-    """The level of a moment, whatever was before."""
+    """The level of a moment, whatever was before. Without a reserve nobody stops: the disk itself will say so."""
     if space.free_bytes < reserve_bytes // SPENT_SHARE:
         return Level.SPENT
     percent = space.used_percent(reserve_bytes)
@@ -51,7 +50,7 @@ def level_at(space: Space, reserve_bytes: int) -> Level:
         (FILLING_PERCENT, Level.FILLING),
     ):
         if percent >= threshold:
-            return level
+            return level if reserve_bytes else min(level, Level.TIGHT)
     return Level.NORMAL
 
 

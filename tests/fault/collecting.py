@@ -70,7 +70,8 @@ class Collecting:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         p = self.ports
         self.config.write_text(
-            f"[archive]\nspool_close_seconds = {close_seconds}\nhead_interval_seconds = {close_seconds}\n"
+            f"[storage]\nreserve_mib = 0\n[archive]\nspool_close_seconds = {close_seconds}\n"
+            f"head_interval_seconds = {close_seconds}\n"
             f"[syslog]\naddress = '127.0.0.1'\nudp_ports = [{p['udp']}]\ntcp_ports = [{p['tcp']}]\n"
             f"relp_ports = [{p['relp']}]\ntls_ports = []\n{syslog}\n"
             f"[netflow]\naddress = '127.0.0.1'\nports = [{p['netflow']}]\n{netflow}\n"

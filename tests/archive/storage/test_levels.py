@@ -39,5 +39,9 @@ def test_a_level_ends_two_percent_below_its_threshold(percent: float, level: Lev
     assert next_level(before, space(percent), RESERVE) == level
 
 
+def test_without_a_reserve_nobody_stops() -> None:
+    assert level_at(Space(TOTAL, 0), 0) == Level.TIGHT
+
+
 def test_a_disk_smaller_than_the_reserve_is_full() -> None:
     assert level_at(Space(100 * MIB, 90 * MIB), RESERVE) == Level.FULL
