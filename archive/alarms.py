@@ -147,6 +147,13 @@ ALARMS: dict[str, AlarmKind] = {
         "Answer it, or close the case with the reason; then tell who asked.",
         "ตอบคำขอ หรือปิดเรื่องพร้อมเหตุผล แล้วแจ้งผู้ขอ",
     ),
+    "cases_differ": AlarmKind(
+        "The working copy of cases and holds said other than the sealed records.",
+        "สำเนาใช้งานของเรื่องและการเก็บรักษาไม่ตรงกับข้อมูลที่ผนึกไว้",
+        "The sealed records count, and the copy is corrected. Find out who wrote to DIR/cases; look at your cases and "
+        "holds. It stands until the appliance is restarted.",
+        "ระบบใช้ข้อมูลที่ผนึกไว้และแก้สำเนาแล้ว ให้หาว่าใครเขียนไฟล์ใน DIR/cases และตรวจเรื่องกับการเก็บรักษา การเตือนคงอยู่จนเริ่มระบบใหม่",
+    ),
     "copy_stale": AlarmKind(
         "A copy of the archive has not been brought up to date for too long.",
         "สำเนาของคลังข้อมูลไม่ได้รับการปรับปรุงมานานเกินไป",

@@ -7,8 +7,12 @@ from typing import Any
 from archive.ask.audit import Actor, Auditor
 from archive.ask.operators import OperatorError, OperatorStore
 from archive.cases.errors import CaseError
+from archive.cases.events import CaseEvent
 from archive.cases.register import Case
 from archive.local_rpc import Peer
+
+CONSOLE = "console"
+"""Role of a local user who did not sign in as an operator."""
 
 
 class Right(Enum):
@@ -21,7 +25,7 @@ class Right(Enum):
 
 RIGHTS: dict[str, frozenset[Right]] = {
     "administrator": frozenset(Right),
-    "console": frozenset({Right.SEE, Right.CHANGE}),
+    CONSOLE: frozenset({Right.SEE, Right.CHANGE}),
     "auditor": frozenset({Right.SEE}),
 }
 """A role that is not here sees no case at all."""
@@ -43,10 +47,21 @@ def check_right(actor: Actor, right: Right, *, one_person: bool = False) -> None
         )
 
 
-def check_second_person(actor: Actor, first: frozenset[str], *, one_person: bool) -> None:
-    """Raises CaseError `second_person` where the one who decides is one of those who asked."""
+def check_second_person(actor: Actor, first: frozenset[str], asked: CaseEvent, *, one_person: bool) -> None:
+    """Raises CaseError `second_person` where the one who decides is one of those who asked, or where `asked`, the
+    newest of what is decided, was done at the console without signing in: then nobody knows that these are two."""
     check_right(actor, Right.SECOND, one_person=one_person)
-    if actor.name in first and not one_person:
+    if one_person:
+        return
+    if asked.role == CONSOLE:
+        subject = asked.hold or asked.case
+        english, thai = ("extend", "ขยาย") if asked.hold else ("open or change", "เปิดหรือแก้ไข")
+        raise CaseError(
+            f"{subject} was asked for at the console without signing in; {english} it signed in, --as NAME",
+            f"{subject} ถูกขอที่คอนโซลโดยไม่ได้ลงชื่อเข้าใช้ โปรด{thai}โดยลงชื่อเข้าใช้ด้วย --as ชื่อผู้ใช้ก่อน",
+            code="second_person",
+        )
+    if actor.name in first:
         raise CaseError(
             f"{actor.name} asked for this; another person has to decide",
             f"{actor.name} เป็นผู้ขอรายการนี้ ต้องให้บุคคลอื่นเป็นผู้อนุมัติ",
@@ -61,7 +76,7 @@ def acting_person(
     there. Without a name the console itself, unless a person `is_needed`. Raises OperatorError, CaseError."""
     actor = auditor.identify(peer, arguments)
     name = str(arguments.get("name") or "")
-    if actor.role != "console" or (not name and not is_needed):
+    if actor.role != CONSOLE or (not name and not is_needed):
         return actor
     if not name:
         raise CaseError(

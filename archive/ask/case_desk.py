@@ -1,7 +1,6 @@
 """The case register: open, approve, refuse, close, hand over; and what a package may be made of."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from archive.alarms import Condition
@@ -14,19 +13,22 @@ from archive.ask.case_reminders import reminders
 from archive.attribution.question import Question
 from archive.cases.book import CaseBook
 from archive.cases.errors import CaseError
-from archive.cases.events import CLOCK_CONFIRMED, ONE_PERSON, event_of_row
+from archive.cases.events import CLOCK_CONFIRMED, ONE_PERSON, CaseEvent, event_of_row
 from archive.cases.export import check_question
 from archive.cases.legal import LegalTexts, legal_texts
 from archive.cases.register import APPROVED, CLOSED, OPEN, REFUSED, Case, Hold
 from archive.cases.scope import Scope
 from archive.clock import Clock
 from archive.errors import ArchiveFormatError
-from archive.index.engine import Engine
+from archive.index.engine import LOG_NUMBER, Engine
 
 CASES_FORMAT = 1
+MAX_TOLD = 20
+"""Numbers of records that an alarm names."""
 STATES = (OPEN, APPROVED, REFUSED, CLOSED)
 _JOURNAL_ROWS = (
-    "SELECT toUnixTimestamp64Nano(time) AS time_unix_ns, event, `case`, hold, actor, details FROM {db}.cases"
+    f"SELECT {LOG_NUMBER} AS log_number, toUnixTimestamp64Nano(time) AS time_unix_ns, "
+    "event, `case`, hold, actor, details FROM {db}.cases"
 )
 
 
@@ -46,17 +48,21 @@ class CaseDesk:
         return self.holds.in_force(at_unix_ns)
 
     def complete_from(self, engine: Engine) -> int:
-        """Take records that the journal has and the working copy lost; returns how many. Raises
+        """Bring the working copy to what the index has of the journal; returns how many records changed. Raises
         IndexUnavailableError."""
         (counted,) = engine.query("SELECT count() AS n FROM {db}.cases")
         if counted["n"] == self._indexed:
             return 0
-        events = []
+        logs: dict[int, list[CaseEvent]] = {}
+        is_whole = True
         for row in engine.query(_JOURNAL_ROWS):
-            # What an index holds that is no record of a case is told by the check of the index, not here.
-            with suppress(ArchiveFormatError):
-                events.append(event_of_row(row))
-        found = self._book.complete(events)
+            try:
+                logs.setdefault(int(row["log_number"]), []).append(event_of_row(row))
+            except ArchiveFormatError:
+                # What an index holds that is no record of a case is told by the check of the index, not here. Which
+                # record it stands for is not known, so none of the copy is dropped.
+                is_whole = False
+        found = self._book.complete(*logs.values(), is_whole=is_whole)
         self._indexed = counted["n"]
         return found
 
@@ -98,7 +104,7 @@ class CaseDesk:
             case = self._not_ended(actor, identifier)
             if case.state == APPROVED:
                 raise CaseError(f"{case.id} is approved already", f"{case.id} ได้รับอนุมัติแล้ว")
-            check_second_person(actor, case.requesters, one_person=self._one_person)
+            check_second_person(actor, case.requesters, case.asked, one_person=self._one_person)
             values = {"note": text_of({"note": note}, "note"), "one_person": self._one_person, "via": via}
             self._book.write("case_approved", actor.name, actor.role, values, case=case.id)
             return self.show(actor, case.id)
@@ -161,7 +167,8 @@ class CaseDesk:
 
     def check_export(self, actor: Actor, case_id: str, question: Question) -> dict[str, Any]:
         """The case that a package of `question` is made under, as its JSON object. Raises CaseError `no_such_case`,
-        `not_approved`, `case_closed`, or `out_of_scope` with what lies outside."""
+        `not_allowed`, `not_approved`, `case_closed`, or `out_of_scope` with what lies outside."""
+        check_right(actor, Right.CHANGE)
         with self._book.lock:
             case = self._find(actor, case_id)
         check_question(case, question, self._texts, self._zone)
@@ -192,10 +199,13 @@ class CaseDesk:
         return {"format": CASES_FORMAT, "confirmed": True}
 
     def conditions(self, now_unix_ns: int) -> list[Condition]:
-        """Reminders. They name the number and the day alone: alarms are seen by more people than cases."""
+        """Reminders, which name the number and the day alone (alarms are seen by more people than cases), and whether
+        the working copy said other than the journal since this process began."""
         with self._book.lock:
-            cases = list(self._book.register.cases.values())
-        return reminders(cases, now_unix_ns, self._zone)
+            cases, differing = list(self._book.register.cases.values()), self._book.differing
+        told = f"records that were dropped or replaced: {', '.join(map(str, differing[:MAX_TOLD]))}"
+        found = [Condition("cases_differ", "events.jsonl", told)] if differing else []
+        return [*found, *reminders(cases, now_unix_ns, self._zone)]
 
     def _end(self, actor: Actor, identifier: str, event: str, reason: str) -> dict[str, Any]:
         check_right(actor, Right.CHANGE)

@@ -84,8 +84,9 @@ class HoldDesk:
         """Ends a hold: a second person decides (R44)."""
         with self._book.lock:
             hold = self._in_force(identifier)
-            first = frozenset({hold.placed_by, *(e.actor for e in hold.history if e.event == "hold_extended")})
-            check_second_person(actor, first, one_person=self._one_person)
+            asked = [event for event in hold.history if event.event in ("hold_placed", "hold_extended")]
+            first = frozenset(event.actor for event in asked)
+            check_second_person(actor, first, asked[-1], one_person=self._one_person)
             values = {
                 "reason": text_of({"reason": reason}, "reason", is_needed=True),
                 "one_person": self._one_person,

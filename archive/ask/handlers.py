@@ -123,18 +123,21 @@ def _question(desk: Desk, arguments: Arguments) -> Question:
 def make_handlers(desk: Desk) -> dict[str, Handler]:
     """Every request the service answers."""
 
-    def who(actor: Actor, arguments: Arguments) -> Any:
-        question = _question(desk, arguments)
+    def answer_of(question: Question) -> dict[str, Any]:
         coverage = desk.coverage()
         known = gather(desk.logs.reader, coverage, question)
         shaped = answer_to_json(question, answer(question, known), coverage, known, desk.zone)
         return {**shaped, "log": desk.logs.newest.origin}
 
+    def who(actor: Actor, arguments: Arguments) -> Any:
+        return answer_of(_question(desk, arguments))
+
     def package_create(actor: Actor, arguments: Arguments) -> Any:
-        # Parsed before the job begins, so that a bad question is refused at once.
+        # Parsed once, before the job begins: a bad question is refused at once, and a moment relative to now stays.
+        question = _question(desk, arguments)
         request = PackageRequest(
-            question=_question(desk, arguments),
-            ask_again=lambda: who(actor, arguments),
+            question=question,
+            ask_again=lambda: answer_of(question),
             case_id=str(arguments.get("case") or "")[:64],
             title=str(arguments.get("title", ""))[:200],
             reason=str(arguments.get("reason", ""))[:500],

@@ -41,7 +41,7 @@ class CaseDesk(Protocol):
     """Of the desk of cases, what packages need."""
 
     def check_export(self, actor: Actor, case_id: str, question: Question) -> dict[str, Any]:
-        """Facts of the case. Raises AskError `no_such_case`, `not_approved`, `out_of_scope`."""
+        """Facts of the case. Raises AskError `not_allowed`, `no_such_case`, `not_approved`, `out_of_scope`."""
         ...
 
     def record_package(
@@ -53,7 +53,7 @@ class CaseDesk(Protocol):
 
 @dataclass(frozen=True)
 class PackageRequest:
-    """What is asked for. `ask_again` gives the answer that the package is made of."""
+    """What is asked for. `ask_again` answers `question` itself: what was checked is what is handed over."""
 
     question: Question
     ask_again: Callable[[], dict[str, Any]]
@@ -86,6 +86,7 @@ class PackageDesk:
         self._software = software
         self._store = PackageStore(sources.paths.directory / "packages")
         self._jobs: dict[str, dict[str, Any]] = {}
+        self._fetched: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def create(self, actor: Actor, request: PackageRequest) -> dict[str, Any]:
@@ -132,10 +133,12 @@ class PackageDesk:
         return {"packages": sorted(found.values(), key=lambda job: job["created"], reverse=True)}
 
     def fetch(self, actor: Actor, identifier: str, offset: int) -> dict[str, Any]:
-        """A slice of a ready package from `offset`; the first one is a download of its case."""
+        """A slice of a ready package from `offset`. A download is noted in the case for each slice from 0, and for the
+        first one that `actor` takes since this process began, whatever its offset."""
         piece = self._store.slice(identifier, offset)
-        if offset == 0:
+        if offset == 0 or (actor.name, identifier) not in self._fetched:
             self._cases.record_download(actor, identifier, sha256=piece["sha256"])
+            self._fetched.add((actor.name, identifier))
         return piece
 
     def _run(self, job: dict[str, Any], actor: Actor, request: PackageRequest, case: dict[str, Any]) -> None:
@@ -180,6 +183,12 @@ class PackageDesk:
         )
         built = self._build(job, answer, facts)
         bag = dict(built.bag)
+        # Building takes minutes: what the case allows may have ended meanwhile.
+        again = self._cases.check_export(actor, request.case_id, request.question)
+        if again.get("approved") != case.get("approved"):
+            raise AskError(
+                f"{request.case_id} was approved anew while the package was made; make it again", code="not_approved"
+            )
         leaf_index, row = self._approve(job, actor, bag["tagmanifest-sha256.txt"], case)
         signed = call_local(
             self._paths.run / "sealer.sock",

@@ -92,11 +92,14 @@ class RetentionDesk:
         }
 
     def conditions(self) -> list[Condition]:
-        """The alarm that days are overdue."""
+        """The alarm that the clock jumped, or that days are overdue."""
         try:
-            _, plan = self._read()
+            facts, plan = self._read()
         except (ArchiveError, OSError) as error:
             return [Condition("retention_stopped", "retention", str(error))]
+        jump = facts.clock.jump
+        if jump is not None and jump.over_by is None:
+            return [Condition("retention_stopped", "retention", plan.clock.problem)]
         now = self._clock.unix_ns()
         late = [one for one in plan.days if one.due_unix_ns is not None and one.due_unix_ns + OVERDUE_NS < now]
         if not late:

@@ -1,8 +1,10 @@
 """The journal of cases and its working copy.
 
 A change is a durable record of stream `cases` first, then a line of `DIR/cases/events.jsonl`. The copy is what is read;
-lost, it is made again from the index, where every sealed record is. `DIR/cases/numbers.json` holds the last numbers
-given, so that a record whose line was lost never shares its number with another one.
+lost, it is made again from the index, where every sealed record is. A line that differs from the index gives way to it,
+and one that decides (register.DECIDING) counts once this process wrote it or the index has it.
+`DIR/cases/numbers.json` holds the last numbers given, so that a record whose line was lost never shares its number with
+another one.
 """
 
 import json
@@ -11,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -41,7 +44,9 @@ class CaseBook:
         self._events = {event.key: event for event in self._read_copy()}
         self._unwritten: list[CaseEvent] = []
         self._numbers = self._read_numbers()
-        self.register: Register = fold_events(self._events.values(), zone)
+        self._proven: set[tuple[int, int]] = set()
+        self.differing: list[int] = []
+        self.register: Register = self._fold()
 
     @property
     def count(self) -> int:
@@ -71,17 +76,53 @@ class CaseBook:
                 raise AskError(
                     f"the change could not be recorded ({error}), so nothing has changed", code="case_not_recorded"
                 ) from error
+            self._proven.add(made.key)
             self._take([made])
 
-    def complete(self, events: Iterable[CaseEvent]) -> int:
-        """Take records of the journal that the copy lacks; returns how many."""
+    def complete(self, *logs: Iterable[CaseEvent], is_whole: bool = True) -> int:
+        """Take what the index has of the journal, of each log its events: those that the copy lacks, and those that it
+        has with other values. Lines between two records of one log that the index does not have are dropped, where it
+        `is_whole`; what is before or after its records may be of a log that is not indexed yet. `differing` gets the
+        numbers of records that were replaced or dropped. Returns how many records changed."""
         with self.lock:
-            missing = [event for event in events if event.key not in self._events]
+            runs = [list(events) for events in logs]
+            indexed = {event.key: event for events in runs for event in events}
+            missing = [event for key, event in indexed.items() if key not in self._events]
+            altered = [
+                event
+                for key, event in indexed.items()
+                if key in self._events and encode_case_event(self._events[key]) != encode_case_event(event)
+            ]
+            absent = _absent(self._events.keys() - indexed.keys(), runs) if is_whole else []
+            was_proven = len(self._proven)
+            self._proven = (self._proven | indexed.keys()) - set(absent)
+            for event in missing:
+                self._numbers = _counted(self._numbers, event)
+            if altered or absent:
+                self._correct(altered, absent)
             if missing:
-                for event in missing:
-                    self._numbers = _counted(self._numbers, event)
                 self._take(missing)
-            return len(missing)
+            if altered or absent or len(self._proven) != was_proven:
+                self.register = self._fold()
+            return len(missing) + len(altered) + len(absent)
+
+    def _fold(self) -> Register:
+        return fold_events(self._events.values(), self._zone, self._proven)
+
+    def _correct(self, altered: list[CaseEvent], absent: list[tuple[int, int]]) -> None:
+        """Lines that say other than the journal give way to it."""
+        numbers = sorted([event.number for event in altered] + [number for number, _ in absent])
+        self.differing += numbers
+        log.error("lines of %s differ from the journal and gave way to it: records %s", self._path, numbers)
+        self._events |= {event.key: event for event in altered}
+        for key in absent:
+            del self._events[key]
+        try:
+            lines = [encode_case_event(event) + b"\n" for _, event in sorted(self._events.items())]
+            replace_file(self._path, b"".join(lines), mode=0o600)
+            self._unwritten = []
+        except OSError as error:
+            log.warning("the working copy of cases cannot be written: %s", error)
 
     def _take(self, events: list[CaseEvent]) -> None:
         is_next = len(events) == 1 and events[0].key > max(self._events, default=(0, 0))
@@ -89,7 +130,7 @@ class CaseBook:
         if is_next:
             self.register.apply(events[0])
         else:
-            self.register = fold_events(self._events.values(), self._zone)
+            self.register = self._fold()
         # Records are in the journal: a copy that cannot be written is completed at the next write, or from the index.
         self._unwritten += events
         try:
@@ -142,6 +183,17 @@ class CaseBook:
         for event in self._events.values():
             numbers = _counted(numbers, event)
         return numbers
+
+
+def _absent(keys: Iterable[tuple[int, int]], runs: Iterable[list[CaseEvent]]) -> list[tuple[int, int]]:
+    """Of `keys`, which no log has, those that lie at or between two records of one log: it is indexed in order."""
+    spans: list[tuple[int, int]] = []
+    everything = sorted((event.number, place) for place, events in enumerate(runs) for event in events)
+    for (low, place), (high, next_place) in pairwise(everything):
+        if place == next_place:
+            spans.append((low, high))
+    spans += [(number, number) for number, _ in everything]
+    return [key for key in sorted(keys) if any(low <= key[0] <= high for low, high in spans)]
 
 
 def _counted(numbers: dict[str, int], event: CaseEvent) -> dict[str, int]:

@@ -4,7 +4,7 @@ An event that does not fit (a case that is not there, values of another shape) c
 journal keeps it, and whoever reads it sees it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,9 @@ CASE_TEXTS = ("title", "letter", "officer", "unit", "ground", "court_order", "ov
 """Fields of a case that are plain text; a change may name any of them."""
 MATERIAL = frozenset({"scope", "ground", "legal_items", "court_order", "override_reason", "letter"})
 """What an approval is about: whoever changes one of these ends the approval."""
+
+DECIDING = frozenset({"case_approved", "hold_released", CLOCK_CONFIRMED})
+"""Events by which records may leave or be purged: a line of the working copy alone is not enough for them."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Case:
     def requesters(self) -> frozenset[str]:
         """Who opened it or changed it since the last approval; none of them may approve it."""
         return frozenset({self.opened_by, *self.changed_by})
+
+    @property
+    def asked(self) -> CaseEvent:
+        """The record that opened it or changed it last."""
+        return next(event for event in reversed(self.history) if event.event in ("case_opened", "case_changed"))
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,12 @@ class Register:
         return [hold for _, hold in sorted(self.holds.items()) if hold.state(at_unix_ns) == IN_FORCE]
 
 
-def fold_events(events: Iterable[CaseEvent], zone: str) -> Register:
-    """The register of all `events`, each taken once."""
+def fold_events(events: Iterable[CaseEvent], zone: str, proven: Container[tuple[int, int]] | None = None) -> Register:
+    """The register of all `events`, each taken once; of DECIDING ones those whose key is `proven` (None: all)."""
     register = Register(zone)
-    for _, event in sorted({event.key: event for event in events}.items()):
-        register.apply(event)
+    for key, event in sorted({event.key: event for event in events}.items()):
+        if proven is None or event.event not in DECIDING or key in proven:
+            register.apply(event)
     return register
 
 
@@ -209,7 +218,8 @@ def _apply_hold(hold: Hold | None, event: CaseEvent, zone: str) -> Hold:
         raise KeyError(event.hold)
     hold = replace(hold, history=(*hold.history, event))
     if event.event == "hold_extended":
-        return replace(hold, until_unix_ns=int(values["until_unix_ns"]))
+        # An extension never ends a hold earlier, whatever it says.
+        return replace(hold, until_unix_ns=max(hold.until_unix_ns, int(values["until_unix_ns"])))
     return replace(
         hold,
         released_unix_ns=event.time_unix_ns,

@@ -2,7 +2,7 @@
 those units."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,12 @@ from archive.package.datagram_records import DatagramReader
 from archive.package.decode_again import Decode, DecodeRequest, settings_item
 from archive.package.flow_context import comparable
 from archive.package.record_reader import bare_record, chunk_of, disagrees, fill_text, prove_record
+from archive.package.session_places import session_places
 from archive.package.source_log import SourceLog
 
 MAX_CITED_RECORDS = 3_000
 """Records that one package may cite: with a raw file, a leaf, a records leaf and their proofs each, they stay below the
 20,000 files that verify_package.py reads."""
-SUPPORT_ROWS = 200
-"""Rows of a session looked through for the one that says what a step says."""
 _OWN_LOSSES = ("loss", "restart")
 """Listeners of records that say of themselves that something was lost. What is known from a gap in the numbers of a
 sender's lines is cited by the line after it, which may be anybody's: its bytes are withheld."""
@@ -154,13 +153,17 @@ class _Gatherer:
         its account later than it began."""
         found: list[CitedRecord] = []
         own = [record for record in records if record.place == citation.place]
-        sessions = {row.values["session_id"] for one in own for row in one.rows if row.table == "sessions"} - {""}
-        known = [row for one in records for row in one.rows if row.values.get("session_id") in sessions]
+        own_rows = [row for one in own for row in one.rows]
+        if all(any(says(step, row) for row in own_rows) for step in citation.steps):
+            return found
+        sessions = [row for row in own_rows if row.table == "sessions" and row.values["session_id"]]
+        places = session_places(self._logs.values(), citation, sessions)
+        known = [row for one in records if one.place in places for row in one.rows]
         for step in citation.steps:
-            rows = [*(row for one in own for row in one.rows), *known, *(row for one in found for row in one.rows)]
+            rows = [*own_rows, *known, *(row for one in found for row in one.rows)]
             if any(says(step, row) for row in rows):
                 continue
-            record = next((one for name in sorted(sessions) for one in self._session_records(name, step)), None)
+            record = next(self._session_records(places, step), None)
             if record is None:
                 raise AskError(
                     f"no record says {step['value']!r}, which the answer gives as {step['step']}",
@@ -169,22 +172,16 @@ class _Gatherer:
             found.append(record)
         return found
 
-    def _session_records(self, session_id: str, step: dict[str, Any]) -> Any:
-        for log in self._logs.values():
-            rows = log.engine.query(
-                "SELECT leaf_index, row FROM {db}.sessions WHERE session_id = {id:String} "
-                "ORDER BY leaf_index, row LIMIT {limit:UInt32}",
-                {"id": session_id, "limit": SUPPORT_ROWS},
-            )
-            for one in rows:
-                place = Place(log.number, int(one["leaf_index"]), int(one["row"]))
-                found = log.index_rows(place.leaf, place.row, ("sessions", "identity"))
-                is_there = log.has_chunk(place.leaf) or log.held(place.leaf, place.row) is not None
-                if is_there and any(says(step, row) for row in found):
-                    record = bare_record(log, place, SUPPORT)
-                    record.rows = found
-                    fill_text(log, record)
-                    yield record
+    def _session_records(self, places: list[Place], step: dict[str, Any]) -> Iterator[CitedRecord]:
+        for place in places:
+            log = self._by_number[place.log]
+            found = log.index_rows(place.leaf, place.row, ("sessions", "identity"))
+            is_there = log.has_chunk(place.leaf) or log.held(place.leaf, place.row) is not None
+            if is_there and any(says(step, row) for row in found):
+                record = bare_record(log, place, SUPPORT)
+                record.rows = found
+                fill_text(log, record)
+                yield record
 
     def _count_withheld(self, result: Gathered) -> None:
         """Units of the same datagrams, and records of the same chunks, that are not in the package."""

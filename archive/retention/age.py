@@ -22,6 +22,7 @@ CALM_NS = 7 * NS_PER_DAY
 """Of synchronised samples after a jump, until the clock is believed again without a witness."""
 ANCHOR_TOLERANCE_NS = 3_600 * NS
 """An anchor's time and the sample before it, which is up to an hour old."""
+FOR_EVER_NS = 2**62
 UNCLOSED_NS = NS_PER_DAY
 """Taken for the time between opening and the last record where a writer died: a file's records are of one UTC day."""
 
@@ -53,13 +54,14 @@ class Dated(NamedTuple):
 @dataclass
 class Jump:
     """The wall clock and something that does not jump disagreed at the first sample of `leaf` after it. `calm_ns` of
-    synchronised samples have followed; `over_by` is the leaf that ended it."""
+    synchronised samples have followed; `over_by` is the leaf that ended it. `synchronised_before` were taken before."""
 
     leaf: int
     from_unix_ns: int
     to_unix_ns: int
     calm_ns: int = 0
     over_by: int | None = None
+    synchronised_before: int = 0
 
 
 class ClockHistory:
@@ -143,6 +145,19 @@ class ClockHistory:
                 return Dated(self._unix_ns[number], self._leaf[number])
         return None
 
+    def doubt_until(self, dated: Dated, closed: Moment | None) -> int:
+        """The age start that no clock before the last jump has a say in: one that was wrong, though synchronised, may
+        have called what is new old. That of `dated`, where nothing jumped since."""
+        jump = self.jump
+        if jump is None or dated.leaf >= jump.leaf:
+            return dated.unix_ns
+        trusted = range(jump.synchronised_before, len(self._unix_ns))
+        boot = self._boots.get(closed.boot_id) if closed else None
+        for number in trusted:
+            if closed is not None and self._boot[number] == boot and self._monotonic_ns[number] >= closed.monotonic_ns:
+                return max(dated.unix_ns, self._unix_ns[number] - (self._monotonic_ns[number] - closed.monotonic_ns))
+        return max(dated.unix_ns, self._unix_ns[trusted.start]) if trusted else FOR_EVER_NS
+
     def _sample(self, number: int) -> Sample:
         boot_id = self._boot_names[self._boot[number]]
         return Sample(self._leaf[number], boot_id, self._unix_ns[number], self._monotonic_ns[number], True)
@@ -155,9 +170,9 @@ class ClockHistory:
         passed_ns = sample.monotonic_ns - before.monotonic_ns
         is_same_boot = sample.boot_id == before.boot_id
         if is_same_boot and abs(wall_ns - passed_ns) > MAX_STRAY_NS:
-            self.jump = Jump(sample.leaf, before.unix_ns, sample.unix_ns)
+            self.jump = Jump(sample.leaf, before.unix_ns, sample.unix_ns, synchronised_before=len(self._unix_ns))
         elif not is_same_boot and not -MAX_STRAY_NS <= wall_ns <= MAX_AHEAD_NS:
-            self.jump = Jump(sample.leaf, before.unix_ns, sample.unix_ns)
+            self.jump = Jump(sample.leaf, before.unix_ns, sample.unix_ns, synchronised_before=len(self._unix_ns))
         elif jump is not None and jump.over_by is None and is_same_boot:
             if before.is_synchronised and sample.is_synchronised and 0 <= passed_ns <= MAX_SAMPLE_AGE_NS:
                 jump.calm_ns += passed_ns

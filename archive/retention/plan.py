@@ -99,11 +99,18 @@ def make_plan(facts: Facts, retention_days: int, live: LiveClock) -> Plan:
 def _plan_day(day: str, folders: list[Folder], facts: Facts, retention_days: int, clock: Steadiness) -> DayPlan:
     folders = sorted(folders, key=lambda folder: folder.stream)
     age = date_folders(facts.clock, folders)
-    due_unix_ns = None if age is None else age.unix_ns + retention_days * NS_PER_DAY
+    start = None if age is None else max(age.unix_ns, *(_trusted_start(facts.clock, one) for one in folders))
+    due_unix_ns = None if start is None else start + retention_days * NS_PER_DAY
     purges = facts.purges.get(day)
     previous = purges[-1][0] if purges else None
     why_not = _why_not(day, folders, facts, due_unix_ns, clock)
     return DayPlan(day, tuple(folders), age, due_unix_ns, why_not, previous)
+
+
+def _trusted_start(clock: ClockHistory, folder: Folder) -> int:
+    """More careful than the age that a leaf states and verifiers compute: it only puts a purge off."""
+    dated = clock.date(folder.last_leaf, folder.closed, folder.opened)
+    return clock.doubt_until(dated, folder.closed) if dated is not None else 0
 
 
 def date_folders(clock: ClockHistory, folders: Iterable[Folder]) -> Dated | None:

@@ -15,6 +15,7 @@ from archive.ask.case_desk import CaseDesk
 from archive.ask.case_handlers import make_case_handlers
 from archive.attribution.question import Question
 from archive.cases.book import CaseBook
+from archive.cases.events import CaseEvent, encode_case_event
 from archive.errors import AskError
 from archive.time_text import format_iso, parse_time
 
@@ -54,7 +55,7 @@ class Office(AskDesk):
         return self.refused(op, **arguments).code
 
     def approved(self, **given: Any) -> str:
-        identifier = self.ask("case_open", **{**CASE, **given})["id"]
+        identifier = self.ask("case_open", **{**CASE, **given}, **KLA)["id"]
         self.ask("case_approve", id=identifier, **NOK)
         return identifier
 
@@ -79,10 +80,10 @@ def question(moment: str = "2026-11-12T10:00:00+07:00", address: str = "203.0.11
 
 
 def test_a_case_from_letter_to_receipt(office: Office) -> None:
-    opened = office.ask("case_open", **CASE, received="2026-11-14 09:00")
+    opened = office.ask("case_open", **CASE, received="2026-11-14 09:00", **KLA)
     assert (opened["id"], opened["state"], opened["due_day"]) == ("case-2026-0001", "open", "2026-11-21")
     assert opened["working_day_before"] == "2026-11-20"
-    assert opened["opened_by"].startswith("uid ")
+    assert opened["opened_by"] == "kla"
     approved = office.ask("case_approve", id=opened["id"], **NOK, note="ok")
     assert (approved["state"], approved["approved_by"], approved["one_person"]) == ("approved", "nok", False)
     facts = office.desk.cases.check_export(Actor("nok", "administrator"), opened["id"], question())
@@ -115,6 +116,86 @@ def test_who_opened_or_changed_it_may_not_approve(office: Office) -> None:
     refused = [record for record in office.audit() if record["event"] == "operator_log_in_refused"]
     assert [record["actor"] for record in refused] == ["nok"]
     assert not any(PASSWORD in str(record) for record in office.audit())
+
+
+def test_what_was_asked_for_at_the_console_is_decided_by_nobody_until_an_operator_stands_for_it(office: Office) -> None:
+    identifier = office.ask("case_open", **CASE)["id"]
+    refused = office.refused("case_approve", id=identifier, **NOK)
+    assert (refused.code, "--as NAME" in str(refused)) == ("second_person", True)
+    office.ask("case_change", id=identifier, title="other", **KLA)
+    assert office.code("case_approve", id=identifier, **KLA) == "second_person"
+    office.ask("case_change", id=identifier, scope={**SCOPE, "accounts": ["malee"]})
+    assert office.code("case_approve", id=identifier, **NOK) == "second_person"
+    office.ask("case_change", id=identifier, title="third", **KLA)
+    assert office.ask("case_approve", id=identifier, **NOK)["state"] == "approved"
+    for kind in ("order", "preserve"):
+        hold = office.ask("hold_place", **{**HOLD, "kind": kind})
+        assert hold["state"] == "in_force"
+        assert office.code("hold_release", id=hold["id"], reason="over", **NOK) == "second_person"
+        office.ask("hold_extend", id=hold["id"], until="2027-07-31", order_number="8", **KLA)
+        assert office.ask("hold_release", id=hold["id"], reason="over", **NOK)["state"] == "released"
+
+
+def reopened(office: Office, *lines: CaseEvent) -> tuple[CaseBook, CaseDesk]:
+    """The service begins again over a copy to which somebody appended `lines`."""
+    directory = office.log.paths.directory / "cases"
+    with (directory / "events.jsonl").open("ab") as copy:
+        copy.writelines(encode_case_event(line) + b"\n" for line in lines)
+    book = CaseBook(directory, office.cases_writer, office.log.clock, ZONE)
+    return book, CaseDesk(book, office.log.clock, ZONE, one_person=False)
+
+
+def test_a_line_by_hand_decides_nothing_and_gives_way_to_the_journal(office: Office) -> None:
+    hold = office.ask("hold_place", **HOLD)["id"]
+    waiting = office.ask("case_open", **CASE)["id"]
+    office.seal_cases()
+    now = office.log.clock.unix_ns()
+    told = {"reason": "x", "note": "", "one_person": False}
+    by_hand = [
+        CaseEvent(3, "hold_released", now, "", hold, "eve", "administrator", told),
+        CaseEvent(4, "case_approved", now, waiting, "", "eve", "administrator", told),
+        CaseEvent(5, "clock_confirmed", now, "", "", "eve", "administrator", told),
+        CaseEvent(2, "case_refused", now + 1, waiting, "", "eve", "administrator", told),
+    ]
+    book, cases = reopened(office, *by_hand)
+    assert cases.complete_from(office.log.engine) == 1
+    assert [one.id for one in cases.holds_in_force(now)] == [hold]
+    assert (book.register.cases[waiting].state, book.register.clock_confirmed) == ("open", [])
+    cases.holds.place(Actor("nok", "administrator"), "order", HOLD)
+    office.seal_cases()
+    assert cases.complete_from(office.log.engine) == 3
+    assert book.differing == [2, 3, 4, 5]
+    (condition,) = cases.conditions(now)
+    assert (condition.code, condition.details) == (
+        "cases_differ", "records that were dropped or replaced: 2, 3, 4, 5",
+    )  # fmt: skip
+    office.desk.alarms.update([condition])
+    again, _ = reopened(office)
+    assert sorted(number for number, _ in again._events) == [1, 2, 6]
+    assert again.register == book.register
+
+
+def test_a_line_with_other_values_is_replaced(office: Office) -> None:
+    hold = office.ask("hold_place", **HOLD)["id"]
+    office.seal_cases()
+    copy = office.log.paths.directory / "cases/events.jsonl"
+    copy.write_text(copy.read_text(encoding="utf-8").replace("somchai", "nobody"), encoding="utf-8")
+    book, cases = reopened(office)
+    assert book.register.holds[hold].scope.accounts == ("nobody",)
+    assert cases.complete_from(office.log.engine) == 1
+    assert (book.register.holds[hold].scope.accounts, book.differing) == (("somchai",), [1])
+    assert "nobody" not in copy.read_text(encoding="utf-8")
+
+
+def test_an_approval_counts_at_once_and_after_a_restart_once_it_is_indexed(office: Office) -> None:
+    identifier = office.approved()
+    assert office.book.register.cases[identifier].state == "approved"
+    book, cases = reopened(office)
+    cases.complete_from(office.log.engine)
+    assert book.register.cases[identifier].state == "open"
+    office.seal_cases()
+    cases.complete_from(office.log.engine)
+    assert (book.register.cases[identifier].state, book.differing) == ("approved", [])
 
 
 def test_one_person_mode_is_recorded_and_told(office: Office) -> None:
@@ -199,6 +280,9 @@ def test_roles(office: Office) -> None:
     auditor = office.token("aud")
     assert office.ask("case_show", id=identifier, **auditor)["id"] == identifier
     assert office.ask("hold_list", **auditor)["holds"][0]["id"] == hold
+    with pytest.raises(AskError) as caught:
+        office.desk.cases.check_export(Actor("aud", "auditor"), office.approved(), question())
+    assert caught.value.code == "not_allowed"
     for op, given in (
         ("case_open", CASE), ("case_change", {"id": identifier, "title": "x"}), ("case_approve", {"id": identifier}),
         ("case_refuse", {"id": identifier, "reason": "x"}),
@@ -267,7 +351,7 @@ def test_a_hold_is_in_force_at_once_and_ends(office: Office) -> None:
     assert placed["until"] == "2027-06-30T23:59:59.999999999+07:00"
     assert [hold.id for hold in office.desk.cases.holds_in_force(clock.unix_ns())] == [placed["id"]]
     assert office.desk.cases.holds_in_force(parse_time("2027-07-01T00:00:00+07:00", now_unix_ns=0)) == []
-    longer = office.ask("hold_extend", id=placed["id"], until="2028-01-31", order_number="8")
+    longer = office.ask("hold_extend", id=placed["id"], until="2028-01-31", order_number="8", **KLA)
     assert longer["until"].startswith("2028-01-31T23:59:59.999")
     assert office.code("hold_extend", id=placed["id"], until="2027-12-31", order_number="8") == "bad_case"
     assert office.code("hold_extend", id=placed["id"], until="2028-11-11", order_number="8") == "hold_too_long"

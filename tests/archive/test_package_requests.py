@@ -17,6 +17,7 @@ from archive.ask.packages import PackageDesk, PackageRequest
 from archive.attribution.question import Question
 from archive.errors import AskError
 from archive.local_rpc import LocalServer, call_local
+from archive.package.builder import BuiltPackage
 from archive.package.signer import APPROVAL_EVENT, sign_package
 
 CASE = "case-2026-0001"
@@ -136,7 +137,7 @@ def test_a_job_that_a_restart_cut_off_is_shown_as_failed(shared: AskDesk) -> Non
         go_on.wait(20)
         raise AskError("no answer", code="nothing_to_package")
 
-    actor = Actor("malee", "auditor")
+    actor = Actor("malee", "administrator")
     first = _package_desk(shared)
     identifier = first.create(actor, _request(answer))["id"]
     record = shared.log.paths.directory / "packages" / f"{identifier}.json"
@@ -154,7 +155,7 @@ def test_a_job_that_a_restart_cut_off_is_shown_as_failed(shared: AskDesk) -> Non
 
 
 def test_a_package_needs_a_case_that_allows_it_and_a_reason(shared: AskDesk) -> None:
-    desk, actor = _package_desk(shared), Actor("malee", "auditor")
+    desk, actor = _package_desk(shared), Actor("malee", "administrator")
     refused = (({"case": ""}, "no_case"), ({"case": "x"}, "no_such_case"), ({"reason": " "}, "reason_missing"))
     for changed, code in refused:
         with pytest.raises(AskError) as caught:
@@ -170,13 +171,64 @@ def test_only_a_few_packages_are_made_at_a_time(shared: AskDesk) -> None:
         raise AskError("no answer", code="nothing_to_package")
 
     desk = _package_desk(shared)
-    actor = Actor("malee", "auditor")
+    actor = Actor("malee", "administrator")
     for _ in range(packages.MAX_BUILDING):
         desk.create(actor, _request(answer))
     with pytest.raises(AskError) as caught:
         desk.create(actor, _request(answer))
     assert caught.value.code == "busy"
     go_on.set()
+
+
+def test_the_first_slice_of_anybody_is_a_download_whatever_its_offset(
+    shared: AskDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = FakeCases()
+    desk = shared.open_packages(shared.desk.auditor, cases)
+    monkeypatch.setattr(desk._store, "slice", lambda identifier, offset: {"sha256": "ab", "offset": offset})
+    for name, offset in (("malee", 1), ("malee", 300), ("aud", 5), ("malee", 0), ("aud", 6)):
+        desk.fetch(Actor(name, "auditor"), "p", offset)
+    assert cases.downloads == ["p"] * 3
+    desk.fetch(Actor("malee", "auditor"), "q", 7)
+    assert cases.downloads[3:] == ["q"]
+
+
+@pytest.mark.parametrize("changed", ["closed", "approved"])
+def test_what_the_case_allows_is_looked_at_again_before_the_approval(
+    shared: AskDesk, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    class Changing(FakeCases):
+        asked: list[Question]
+
+        def check_export(self, actor: Actor, case_id: str, question: Question) -> dict[str, Any]:
+            self.asked.append(question)
+            if len(self.asked) > 1 and changed == "closed":
+                raise AskError("closed meanwhile", code="case_closed")
+            return {**super().check_export(actor, case_id, question), "approved": str(len(self.asked))}
+
+    cases = Changing()
+    cases.asked = []
+    desk = shared.open_packages(shared.desk.auditor, cases)
+    monkeypatch.setattr(desk, "_build", lambda *_: BuiltPackage({"tagmanifest-sha256.txt": b""}, None))  # type: ignore[arg-type]
+    request = _request(lambda: {"candidates": [1]})
+    identifier = desk.create(Actor("malee", "administrator"), request)["id"]
+    for thread in threading.enumerate():
+        if thread.name == f"package-{identifier}":
+            thread.join(20)
+    (job,) = [one for one in desk.list()["packages"] if one["id"] == identifier]
+    assert job["state"] == "failed"
+    assert ("closed meanwhile" if changed == "closed" else "approved anew") in job["message"]
+    assert cases.asked == [request.question] * 2
+    assert not [record for record in shared.audit() if identifier in str(record)]
+
+
+def test_a_moment_relative_to_now_is_read_once(shared: AskDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[PackageRequest] = []
+    monkeypatch.setattr(shared.desk.packages, "create", lambda actor, request: made.append(request))
+    shared.ask("package_create", address="203.0.113.5", at="-1h", reason="letter", case=CASE)
+    before = made[0].ask_again()["asked"]
+    shared.log.clock.advance(600)
+    assert made[0].ask_again()["asked"] == before
 
 
 def test_an_approval_signs_the_bytes_it_names_and_no_others(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archive.ask.operators import OperatorStore
+from archive.clock import SystemClock
 from archive.errors import AskError
 from archive.local_rpc import call_local
 from archive.verify.run import verify_archive
@@ -30,12 +33,14 @@ def test_a_case_and_a_hold_over_a_restart(tmp_path: Path) -> None:
     assert secret
     socket = appliance.directory / "run/ask.sock"
     call_local(socket, "set_up", secret=secret[1], name="nok", password=PASSWORD)
+    OperatorStore(appliance.directory / "operators", SystemClock()).add("kla", PASSWORD, "administrator")
+    asking = ("--as", "kla", "--password-stdin")
 
     opened = run(
         appliance, "cases", "open", "--title", "คำขอ", "--ground", "order", "--letter", "12/2569", "--officer", "o",
-        "--unit", "u", "--item", "2", *SCOPE,
+        "--unit", "u", "--item", "2", *SCOPE, *asking, stdin=PASSWORD + "\n",
     )  # fmt: skip
-    assert opened["state"] == "open"
+    assert (opened["state"], opened["opened_by"]) == ("open", "kla")
     alone = appliance.phayan("cases", "approve", opened["id"])
     assert alone.returncode == 2
     assert "บุคคลที่สอง" in alone.stderr
@@ -65,6 +70,13 @@ def test_a_case_and_a_hold_over_a_restart(tmp_path: Path) -> None:
     assert (again["id"], again["until"], again["state"]) == (hold["id"], hold["until"], "in_force")
     shown = call_local(socket, "case_show", id=opened["id"])
     assert (shown["approved_by"], shown["holds"]) == ("nok", [hold["id"]])
+    refused = appliance.phayan("holds", "release", hold["id"], "--reason", "x", *person, stdin=PASSWORD + "\n")
+    assert (refused.returncode, "--as NAME" in refused.stderr) == (2, True)
+    until = (datetime.now(UTC) + timedelta(days=120)).isoformat()
+    run(
+        appliance, "holds", "extend", hold["id"], "--hold-until", until, "--order", "13/2569", *asking,
+        stdin=PASSWORD + "\n",
+    )  # fmt: skip
     released = run(appliance, "holds", "release", hold["id"], "--reason", "x", *person, stdin=PASSWORD + "\n")
     assert released["state"] == "released"
     appliance.stop()

@@ -77,3 +77,37 @@ def test_nothing_is_due_while_the_clock_is_in_doubt() -> None:
     plan = make_plan(facts, 92, later)
     assert (plan.clock.now, plan.due()) == (None, ())
     assert plan.days[0].why_not == plan.clock.problem
+
+
+YEAR_NS = 365 * NS_PER_DAY
+
+
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_a_clock_that_was_a_year_back_makes_nothing_of_today_due(rebooted: bool) -> None:
+    """It said that it was synchronised; then it was put right, and an anchor confirmed that."""
+    clock = ClockHistory()
+    clock.state_boot(0, "a")
+    folder = Folder("collector", "20251119", 1, 1, 1, 10, 1_000, Moment(CLOSED_NS, "a"))
+    clock.add_samples(2, "a", [(START - YEAR_NS + at * NS, at * NS, True) for at in (20, 3_600)])
+    boot = "b" if rebooted else "a"
+    now = (50 if rebooted else 7_200) * NS
+    clock.add_samples(3, boot, [(START + 7_200 * NS, now, True)])
+    clock.add_anchor(4, START + 7_200 * NS)
+    assert clock.jump is not None
+    assert clock.jump.over_by == 4
+    facts = Facts(100, {("collector", "20251119"): folder}, clock, {}, "")
+    live = LiveClock(START + 7_200 * NS, now, boot)
+    [day] = make_plan(facts, 90, live).days
+    assert not day.is_due, day
+    assert day.due_unix_ns is not None
+    assert day.due_unix_ns >= START + 90 * NS_PER_DAY
+
+
+def test_a_year_ahead_and_back_again_delays_nothing_of_the_same_boot() -> None:
+    facts, _ = facts_of(("collector", "20261119"), passed_ns=3_600 * NS)
+    facts.clock.add_samples(60, "a", [(START + YEAR_NS + 7_200 * NS, 7_200 * NS, True)])
+    now = 92 * NS_PER_DAY
+    facts.clock.add_samples(61, "a", [(START + now, now, True)])
+    facts.clock.add_anchor(62, START + now)
+    [day] = make_plan(facts, 90, LiveClock(START + now, now, "a")).days
+    assert day.is_due
